@@ -1,0 +1,69 @@
+//! Time as the name server needs it: a clock that never steps, and a moment written for people.
+//!
+//! Owns no state but the clock's anchor. Any thread.
+
+use std::fmt;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+/// Milliseconds since 1970 that run steadily from the moment of creation. A wall clock set forward by two minutes would
+/// otherwise expire every broker at once.
+#[derive(Clone, Copy, Debug)]
+pub struct SteadyClock {
+    start_ms: i64,
+    start: Instant,
+}
+
+impl SteadyClock {
+    /// Anchored at the wall clock's present value.
+    #[allow(clippy::new_without_default)]
+    pub fn new() -> SteadyClock {
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        SteadyClock { start_ms: i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX), start: Instant::now() }
+    }
+
+    /// Milliseconds since 1970.
+    pub fn now_ms(&self) -> i64 {
+        self.start_ms.saturating_add(i64::try_from(self.start.elapsed().as_millis()).unwrap_or(i64::MAX))
+    }
+}
+
+/// Milliseconds since 1970, written as `2026-11-21T11:07:30Z`.
+#[derive(Clone, Copy, Debug)]
+pub struct Utc(pub i64);
+
+impl fmt::Display for Utc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0.div_euclid(1000);
+        let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+        // Years that begin in March: the leap day is the last one, and months follow a fixed pattern.
+        let shifted = days + 719_468;
+        let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
+        let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let month_from_march = (5 * day_of_year + 2) / 153;
+        let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+        let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+        let year = year_of_era + era * 400 + i64::from(month <= 2);
+        let (hour, minute) = (second / 3600, second / 60 % 60);
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{:02}Z", second % 60)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_read_as_utc() {
+        for (ms, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_400_000, "2000-02-29T00:00:00Z"),
+            (951_868_799_999, "2000-02-29T23:59:59Z"),
+            (1_795_259_250_000, "2026-11-21T11:07:30Z"),
+            (-1, "1969-12-31T23:59:59Z"),
+            (4_107_542_400_000, "2100-03-01T00:00:00Z"),
+        ] {
+            assert_eq!(Utc(ms).to_string(), text);
+        }
+    }
+}
