@@ -4,4 +4,19 @@
 //! Everything here is a plain function or value and runs on whichever core calls it. Input is never trusted: all
 //! readers are bounded and answer with an error, never with a panic.
 
+pub mod code;
+pub mod command;
+pub mod field_writer;
+pub mod fields;
+pub mod frame;
+mod header_rocketmq;
+pub mod json;
+pub mod language;
 pub mod message;
+pub mod version;
+
+pub use command::{Command, Head, HeaderForm, write_command};
+pub use field_writer::FieldWriter;
+pub use fields::{Fields, Text};
+pub use frame::{FRAME_MAX, FrameError, frame_len};
+pub use language::Language;

@@ -1,0 +1,124 @@
+//! The binary ROCKETMQ header. Reads in place, writes into the caller's buffer; any core.
+//!
+//! ```text
+//! size  field             position
+//!   2   code              0
+//!   1   language          2
+//!   2   version           3
+//!   4   opaque            5
+//!   4   flag              9
+//!   4   remark length r   13
+//!   r   remark            17
+//!   4   fields length     17 + r     bytes, not a count
+//!       { 2 key length, key, 4 value length, value } …
+//! ```
+//! An empty key or value is none at all: the form cannot tell the two apart.
+
+use crate::command::{Head, HeaderForm};
+use crate::fields::{Fields, Place, Text};
+use crate::frame::FrameError;
+use crate::json::header::Parts;
+use crate::language::Language;
+
+struct Scan<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    end: usize,
+}
+
+impl<'a> Scan<'a> {
+    fn error(&self, problem: &'static str) -> FrameError {
+        FrameError::Header { form: HeaderForm::Rocketmq, at: self.at, problem }
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], FrameError> {
+        let place = self.place(N)?;
+        let bytes = self.bytes.get(place.at..).and_then(|rest| rest.first_chunk::<N>());
+        bytes.copied().ok_or_else(|| self.error("header ends too early"))
+    }
+
+    fn i16(&mut self) -> Result<i16, FrameError> {
+        self.array().map(i16::from_be_bytes)
+    }
+
+    fn i32(&mut self) -> Result<i32, FrameError> {
+        self.array().map(i32::from_be_bytes)
+    }
+
+    fn length(&mut self, len: i32) -> Result<usize, FrameError> {
+        usize::try_from(len).map_err(|_| self.error("negative length"))
+    }
+
+    fn place(&mut self, len: usize) -> Result<Place, FrameError> {
+        let end = self.at.checked_add(len).filter(|end| *end <= self.end);
+        let end = end.ok_or_else(|| self.error("header ends too early"))?;
+        let place = Place { at: self.at, len, escaped: false };
+        self.at = end;
+        Ok(place)
+    }
+}
+
+/// Reads a header.
+pub(crate) fn read(header: &[u8]) -> Result<Parts<'_>, FrameError> {
+    let mut scan = Scan { bytes: header, at: 0, end: header.len() };
+    let code = i32::from(scan.i16()?);
+    let [language] = scan.array()?;
+    let version = i32::from(scan.i16()?);
+    let opaque = scan.i32()?;
+    let flag = scan.i32()?;
+    let remark_len = scan.i32()?;
+    let remark_len = scan.length(remark_len)?;
+    let remark = scan.place(remark_len)?;
+    let remark = header.get(remark.at..remark.at + remark.len).filter(|raw| !raw.is_empty());
+    let fields_len = scan.i32()?;
+    let fields_len = scan.length(fields_len)?;
+    let fields_place = scan.place(fields_len)?;
+
+    let mut fields = Fields::over(header);
+    let mut scan = Scan { bytes: header, at: fields_place.at, end: fields_place.at + fields_place.len };
+    while scan.at < scan.end {
+        let key_len = i32::from(scan.i16()?);
+        let key_len = scan.length(key_len)?;
+        let key = scan.place(key_len)?;
+        let value_len = scan.i32()?;
+        let value_len = scan.length(value_len)?;
+        let value = scan.place(value_len)?;
+        if key_len > 0 && value_len > 0 {
+            fields.push(key, value)?;
+        }
+    }
+    Ok(Parts {
+        code,
+        language: Language(language),
+        version,
+        opaque,
+        flag,
+        remark: remark.map(|raw| Text { raw, escaped: false }),
+        fields,
+    })
+}
+
+/// Appends everything before the fields. The code and version are cut to 16 bits: the form has no more.
+pub(crate) fn push_head(out: &mut Vec<u8>, head: &Head<'_>) {
+    out.extend_from_slice(&(head.code as i16).to_be_bytes());
+    out.push(head.language.0);
+    out.extend_from_slice(&(head.version as i16).to_be_bytes());
+    out.extend_from_slice(&head.opaque.to_be_bytes());
+    out.extend_from_slice(&head.flag.to_be_bytes());
+    let remark = head.remark.unwrap_or_default();
+    push_length(out, remark.len());
+    out.extend_from_slice(remark.as_bytes());
+}
+
+/// Appends one field.
+pub(crate) fn push_field(out: &mut Vec<u8>, key: &str, value: &[u8]) {
+    let key_len = i16::try_from(key.len()).expect("field names are short");
+    out.extend_from_slice(&key_len.to_be_bytes());
+    out.extend_from_slice(key.as_bytes());
+    push_length(out, value.len());
+    out.extend_from_slice(value);
+}
+
+fn push_length(out: &mut Vec<u8>, len: usize) {
+    out.extend_from_slice(&i32::try_from(len).expect("a header is shorter than 16 MiB").to_be_bytes());
+}

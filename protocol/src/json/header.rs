@@ -1,0 +1,240 @@
+//! The JSON header, scanned in one pass without building a tree.
+//!
+//! Knows the members of a header and nothing of what requests mean. Unknown members, white space, nulls and numbers or
+//! booleans in the place of strings are taken as fastjson takes them. Any core.
+
+use crate::command::HeaderForm;
+use crate::fields::{Fields, Place, Text};
+use crate::frame::FrameError;
+use crate::json::escape::escape_len;
+use crate::language::Language;
+
+/// What a header says besides its form and body.
+pub(crate) struct Parts<'a> {
+    pub code: i32,
+    pub language: Language,
+    pub version: i32,
+    pub opaque: i32,
+    pub flag: i32,
+    pub remark: Option<Text<'a>>,
+    pub fields: Fields<'a>,
+}
+
+/// Reads a header.
+pub(crate) fn read(header: &[u8]) -> Result<Parts<'_>, FrameError> {
+    let mut parts = Parts {
+        code: 0,
+        language: Language::JAVA,
+        version: 0,
+        opaque: 0,
+        flag: 0,
+        remark: None,
+        fields: Fields::over(header),
+    };
+    let mut scan = Scan { bytes: header, at: 0 };
+    scan.object(|scan, key| {
+        match scan.plain(key) {
+            Some(b"code") => parts.code = scan.integer()?,
+            Some(b"flag") => parts.flag = scan.integer()?,
+            Some(b"opaque") => parts.opaque = scan.integer()?,
+            Some(b"version") => parts.version = scan.integer()?,
+            Some(b"language") => {
+                if let Some(name) = scan.value()? {
+                    parts.language = Language::from_name(scan.text(name).get().as_bytes());
+                }
+            }
+            Some(b"remark") => parts.remark = scan.value()?.map(|place| scan.text(place)),
+            Some(b"extFields") => {
+                if scan.peek()? == b'{' {
+                    scan.object(|scan, key| match scan.value()? {
+                        Some(value) => parts.fields.push(key, value),
+                        None => Ok(()),
+                    })?;
+                } else if scan.value()?.is_some() {
+                    return Err(scan.error("extFields is not an object"));
+                }
+            }
+            _ => {
+                scan.value()?;
+            }
+        }
+        Ok(())
+    })?;
+    if scan.skip_space() { Err(scan.error("bytes after the end of the header")) } else { Ok(parts) }
+}
+
+struct Scan<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Scan<'a> {
+    fn error(&self, problem: &'static str) -> FrameError {
+        FrameError::Header { form: HeaderForm::Json, at: self.at, problem }
+    }
+
+    fn text(&self, place: Place) -> Text<'a> {
+        let raw = self.bytes.get(place.at..place.at.saturating_add(place.len)).unwrap_or_default();
+        Text { raw, escaped: place.escaped }
+    }
+
+    fn plain(&self, place: Place) -> Option<&'a [u8]> {
+        self.text(place).plain()
+    }
+
+    /// Moves to the next byte that is not white space; false at the end.
+    fn skip_space(&mut self) -> bool {
+        while let Some(byte) = self.bytes.get(self.at) {
+            if !matches!(byte, b' ' | b'\t' | b'\n' | b'\r') {
+                return true;
+            }
+            self.at += 1;
+        }
+        false
+    }
+
+    fn peek(&mut self) -> Result<u8, FrameError> {
+        self.skip_space();
+        self.bytes.get(self.at).copied().ok_or_else(|| self.error("header ends too early"))
+    }
+
+    fn expect(&mut self, wanted: u8, problem: &'static str) -> Result<(), FrameError> {
+        if self.peek()? != wanted {
+            return Err(self.error(problem));
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    /// Reads an object; `member` is called behind each colon and must consume the value.
+    fn object(&mut self, mut member: impl FnMut(&mut Self, Place) -> Result<(), FrameError>) -> Result<(), FrameError> {
+        self.expect(b'{', "expected an object")?;
+        if self.peek()? == b'}' {
+            self.at += 1;
+            return Ok(());
+        }
+        loop {
+            if self.peek()? != b'"' {
+                return Err(self.error("expected a member name"));
+            }
+            let key = self.string()?;
+            self.expect(b':', "expected a colon")?;
+            member(self, key)?;
+            match self.peek()? {
+                b',' => self.at += 1,
+                b'}' => {
+                    self.at += 1;
+                    return Ok(());
+                }
+                _ => return Err(self.error("expected a comma or the end of an object")),
+            }
+        }
+    }
+
+    /// Reads a string; stands on its opening quote.
+    fn string(&mut self) -> Result<Place, FrameError> {
+        self.at += 1;
+        let start = self.at;
+        let mut escaped = false;
+        loop {
+            self.at += plain_run(self.bytes.get(self.at..).unwrap_or_default());
+            match self.bytes.get(self.at) {
+                Some(b'"') => {
+                    let place = Place { at: start, len: self.at - start, escaped };
+                    self.at += 1;
+                    return Ok(place);
+                }
+                Some(_) => {
+                    escaped = true;
+                    let rest = self.bytes.get(self.at..).unwrap_or_default();
+                    self.at += escape_len(rest).ok_or_else(|| self.error("unknown escape in a string"))?;
+                }
+                None => return Err(self.error("string without an end")),
+            }
+        }
+    }
+
+    /// Reads any value: a string without its quotes, anything else as it is written; `None` for null.
+    fn value(&mut self) -> Result<Option<Place>, FrameError> {
+        match self.peek()? {
+            b'"' => self.string().map(Some),
+            b'{' | b'[' => self.nested().map(Some),
+            _ => {
+                let start = self.at;
+                while let Some(b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'+' | b'-' | b'.') = self.bytes.get(self.at) {
+                    self.at += 1;
+                }
+                let place = Place { at: start, len: self.at - start, escaped: false };
+                match self.plain(place).unwrap_or_default() {
+                    [] => Err(self.error("expected a value")),
+                    b"null" => Ok(None),
+                    b"true" | b"false" => Ok(Some(place)),
+                    [b'0'..=b'9' | b'-' | b'+' | b'.', ..] => Ok(Some(place)),
+                    _ => Err(self.error("unknown word in the place of a value")),
+                }
+            }
+        }
+    }
+
+    /// Passes over an object or array by counting brackets; what is inside is not checked further.
+    fn nested(&mut self) -> Result<Place, FrameError> {
+        let start = self.at;
+        let mut depth = 0usize;
+        loop {
+            match self.peek()? {
+                b'"' => {
+                    self.string()?;
+                    continue;
+                }
+                b'{' | b'[' => depth += 1,
+                b'}' | b']' => depth -= 1,
+                _ => {}
+            }
+            self.at += 1;
+            if depth == 0 {
+                return Ok(Place { at: start, len: self.at - start, escaped: false });
+            }
+        }
+    }
+
+    /// Reads an integer of 32 bits, quoted or not; null counts as 0.
+    fn integer(&mut self) -> Result<i32, FrameError> {
+        let Some(place) = self.value()? else { return Ok(0) };
+        let digits = self.plain(place).and_then(|digits| std::str::from_utf8(digits).ok());
+        digits.and_then(|digits| digits.parse().ok()).ok_or_else(|| self.error("not an integer of 32 bits"))
+    }
+}
+
+/// Bytes before the next quote or backslash. Eight at a time: headers are mostly long plain strings.
+fn plain_run(bytes: &[u8]) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGHS: u64 = 0x8080_8080_8080_8080;
+    let has_zero = |word: u64| word.wrapping_sub(ONES) & !word & HIGHS;
+    let (words, rest) = bytes.as_chunks::<8>();
+    for (place, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let found = has_zero(word ^ (ONES * b'"' as u64)) | has_zero(word ^ (ONES * b'\\' as u64));
+        if found != 0 {
+            return place * 8 + found.trailing_zeros() as usize / 8;
+        }
+    }
+    let run = rest.iter().position(|byte| *byte == b'"' || *byte == b'\\').unwrap_or(rest.len());
+    words.len() * 8 + run
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_runs_end_at_the_first_quote_or_backslash() {
+        for len in 0..40usize {
+            for end in [b'"', b'\\'] {
+                let mut bytes = vec![b'x'; len];
+                bytes.extend_from_slice(&[end, b'"', b'\\', 1, 0x80, 0xff, b'"', 0]);
+                assert_eq!(plain_run(&bytes), len);
+            }
+            assert_eq!(plain_run(&vec![0xa2; len]), len);
+        }
+    }
+}
