@@ -32,6 +32,14 @@ impl<'a> Text<'a> {
         self.raw.is_empty()
     }
 
+    /// The bytes of the string, for comparing.
+    pub(crate) fn bytes(&self) -> Cow<'a, [u8]> {
+        match self.plain() {
+            Some(plain) => Cow::Borrowed(plain),
+            None => Cow::Owned(self.get().into_owned().into_bytes()),
+        }
+    }
+
     /// The bytes as written; `None` when they hold escapes.
     pub(crate) fn plain(&self) -> Option<&'a [u8]> {
         (!self.escaped).then_some(self.raw)

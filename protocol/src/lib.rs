@@ -9,6 +9,7 @@ pub mod command;
 pub mod field_writer;
 pub mod fields;
 pub mod frame;
+pub mod header;
 mod header_rocketmq;
 pub mod json;
 pub mod language;

@@ -1,0 +1,15 @@
+//! DELETE_TOPIC_IN_NAMESRV (216), tools to nameserver.
+//! A header in place; pure functions, any core.
+
+use std::borrow::Cow;
+
+use crate::header::header;
+
+header! {
+    /// Drops a topic's route.
+    DeleteTopicInNamesrvHeader<'a> {
+        topic: Cow<'a, str> = "topic",
+        /// Only the brokers of this cluster.
+        cluster_name: Option<Cow<'a, str>> = "clusterName",
+    }
+}

@@ -1,0 +1,138 @@
+//! The types a header field can have, and what can be wrong with one. Pure functions, any core.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use crate::field_writer::FieldWriter;
+use crate::fields::Text;
+
+/// A field that is missing or cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeaderError {
+    /// Its name on the wire.
+    pub field: &'static str,
+    /// What is wrong with it.
+    pub problem: Problem,
+}
+
+/// What can be wrong with a field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// It is not there.
+    Missing,
+    /// It should be an integer of 32 bits and is this (shortened).
+    NotInteger(String),
+    /// It should be an integer of 64 bits and is this (shortened).
+    NotLong(String),
+}
+
+impl fmt::Display for HeaderError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.problem {
+            Problem::Missing => write!(f, "missing field {}", self.field),
+            Problem::NotInteger(found) => write!(f, "field {}: {found:?} is not an integer", self.field),
+            Problem::NotLong(found) => write!(f, "field {}: {found:?} is not a long integer", self.field),
+        }
+    }
+}
+
+impl std::error::Error for HeaderError {}
+
+/// A type a field can have.
+pub(crate) trait Value<'a>: Sized {
+    /// Reads it; `None` when the text counts as absent.
+    fn read(text: Text<'a>) -> Result<Option<Self>, Problem>;
+    /// What a missing field counts as.
+    fn absent() -> Option<Self> {
+        None
+    }
+    /// Writes it unless it is absent.
+    fn write(&self, out: &mut FieldWriter<'_>, key: &str);
+}
+
+pub(crate) fn read<'a, V: Value<'a>>(field: &'static str, text: Text<'a>) -> Result<Option<V>, HeaderError> {
+    V::read(text).map_err(|problem| HeaderError { field, problem })
+}
+
+pub(crate) fn absent<'a, V: Value<'a>>(field: &'static str) -> Result<V, HeaderError> {
+    V::absent().ok_or(HeaderError { field, problem: Problem::Missing })
+}
+
+pub(crate) fn write<'a, V: Value<'a>>(value: &V, out: &mut FieldWriter<'_>, key: &str) {
+    value.write(out, key);
+}
+
+impl<'a> Value<'a> for Cow<'a, str> {
+    fn read(text: Text<'a>) -> Result<Option<Self>, Problem> {
+        Ok(Some(text.get()))
+    }
+
+    fn write(&self, out: &mut FieldWriter<'_>, key: &str) {
+        out.str(key, self);
+    }
+}
+
+/// The first characters of what was found: enough to see what went wrong, never a whole header.
+fn shortened(text: &str) -> String {
+    text.chars().take(40).collect()
+}
+
+fn number<T: std::str::FromStr>(text: Text<'_>, problem: fn(String) -> Problem) -> Result<Option<T>, Problem> {
+    // An empty number is none: Java fails to parse it and leaves the field null.
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let text = text.get();
+    text.parse().map(Some).map_err(|_| problem(shortened(&text)))
+}
+
+impl<'a> Value<'a> for i32 {
+    fn read(text: Text<'a>) -> Result<Option<Self>, Problem> {
+        number(text, Problem::NotInteger)
+    }
+
+    fn write(&self, out: &mut FieldWriter<'_>, key: &str) {
+        out.i32(key, *self);
+    }
+}
+
+impl<'a> Value<'a> for i64 {
+    fn read(text: Text<'a>) -> Result<Option<Self>, Problem> {
+        number(text, Problem::NotLong)
+    }
+
+    fn write(&self, out: &mut FieldWriter<'_>, key: &str) {
+        out.i64(key, *self);
+    }
+}
+
+/// As Java: "true" in any case is true, everything else false.
+impl<'a> Value<'a> for bool {
+    fn read(text: Text<'a>) -> Result<Option<Self>, Problem> {
+        Ok(Some(text.get().eq_ignore_ascii_case("true")))
+    }
+
+    fn absent() -> Option<Self> {
+        Some(false)
+    }
+
+    fn write(&self, out: &mut FieldWriter<'_>, key: &str) {
+        out.bool(key, *self);
+    }
+}
+
+impl<'a, V: Value<'a>> Value<'a> for Option<V> {
+    fn read(text: Text<'a>) -> Result<Option<Self>, Problem> {
+        V::read(text).map(Some)
+    }
+
+    fn absent() -> Option<Self> {
+        Some(None)
+    }
+
+    fn write(&self, out: &mut FieldWriter<'_>, key: &str) {
+        if let Some(value) = self {
+            value.write(out, key);
+        }
+    }
+}
