@@ -81,6 +81,7 @@ where
     T: Send + 'static,
 {
     probe()?;
+    watchdog::ensure_running()?;
     let placement = placement(&spec);
     let io_memory = memlock::io_memory();
     let (made, was_made) = mpsc::sync_channel::<io::Result<()>>(1);
@@ -127,7 +128,6 @@ where
             return Err(io::Error::other(format!("shard {name}: making the executor panicked: {message}")));
         }
     }
-    watchdog::ensure_running()?;
     Ok(ShardThread { name, thread })
 }
 

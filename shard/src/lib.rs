@@ -19,6 +19,7 @@ pub mod mesh;
 mod notify;
 mod probe;
 mod ring;
+pub mod signals;
 pub mod tick;
 mod turn;
 mod watchdog;

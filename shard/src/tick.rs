@@ -162,6 +162,7 @@ pub(crate) async fn install(name: &str) -> Ticking {
     LOCAL.with(|slot| *slot.borrow_mut() = Some(local.clone()));
     crate::spawn_local(run(shared.clone(), local));
     SHARDS.lock().unwrap_or_else(PoisonError::into_inner).push(shared.clone());
+    crate::watchdog::look_now();
     Ticking { shared }
 }
 
@@ -322,7 +323,7 @@ mod tests {
     fn a_blocked_shard_shows_as_late() {
         let shard = start(ShardSpec { name: "blocked".into(), cpu: None }, || async {
             crate::sleep(Duration::from_millis(30)).await;
-            std::thread::sleep(Duration::from_millis(150));
+            std::thread::sleep(Duration::from_millis(300));
             crate::sleep(Duration::from_millis(30)).await;
             stats().into_iter().find(|s| s.shard == "blocked").unwrap()
         })

@@ -8,7 +8,7 @@ use std::fs;
 use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use crate::tick::{self, Shared};
@@ -22,15 +22,22 @@ const STANDS_STILL: Duration = Duration::from_millis(30);
 const WAKE_AGAIN: Duration = Duration::from_secs(1);
 const LOG_EVERY: Duration = Duration::from_secs(10);
 
+static RUNNING: Mutex<Option<Thread>> = Mutex::new(None);
+
 /// Starts the thread at the first call.
 pub(crate) fn ensure_running() -> io::Result<()> {
-    static RUNNING: Mutex<bool> = Mutex::new(false);
     let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
-    if !*running {
-        thread::Builder::new().name("shard-watchdog".into()).spawn(run)?;
-        *running = true;
+    if running.is_none() {
+        *running = Some(thread::Builder::new().name("shard-watchdog".into()).spawn(run)?.thread().clone());
     }
     Ok(())
+}
+
+/// A shard was added: look now, not after an idle interval.
+pub(crate) fn look_now() {
+    if let Some(thread) = &*RUNNING.lock().unwrap_or_else(PoisonError::into_inner) {
+        thread.unpark();
+    }
 }
 
 /// One shard as the watchdog saw it last.
@@ -63,7 +70,7 @@ fn run() {
                 }
             }
         }
-        thread::sleep(if idle { LOOK_EVERY_IDLE } else { LOOK_EVERY });
+        thread::park_timeout(if idle { LOOK_EVERY_IDLE } else { LOOK_EVERY });
     }
 }
 
