@@ -332,7 +332,7 @@ pub fn nearest(role: Role, name: &str) -> Option<&'static Key> {
         }
         (score, key)
     });
-    scored.filter(|(score, _)| *score >= 0.7).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, key)| key)
+    scored.filter(|(score, _)| *score >= 0.75).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, key)| key)
 }
 
 #[cfg(test)]

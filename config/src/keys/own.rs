@@ -12,7 +12,7 @@ pub(super) const KEYS: &[Key] = &[
     boolean("pinShards", true).live("bind each shard to a core, where there is a core for each"),
     computed("bindAddress", Kind::Text, Formula::BindAddress).live("address the listening sockets are bound to"),
     int_in("namesrvListenPort", "9876", 1, 65_535).live("port of the nameserver when ringmq runs it beside the broker"),
-    boolean("adminRemoteEnable", false).live("allow other hosts to change topics, groups and offsets while access control is off"),
+    boolean("adminRemoteEnable", true).live("allow other hosts to change topics, groups and offsets while access control is off"),
     // Files; 4.x files in the field name them, Java has no setter for them.
     null_path("storePathConsumeQueue").live("directory of consume queues; unset: consumequeue under the root"),
     null_path("storePathIndex").live("directory of index files; unset: index under the root"),
