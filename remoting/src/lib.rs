@@ -4,4 +4,5 @@
 //! on ordinary threads, of std alone. Neither knows the store, nor what a request means.
 
 pub mod blocking;
+pub mod interfaces;
 pub mod net;
