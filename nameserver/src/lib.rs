@@ -5,5 +5,18 @@
 
 #![forbid(unsafe_code)]
 
+mod durable;
+pub mod handler;
+pub mod kv_config;
+pub mod namesrv;
+pub mod options;
+pub mod register_body;
 pub mod route_table;
+pub mod server;
 pub mod time;
+
+#[cfg(test)]
+mod testing;
+
+pub use options::NamesrvOptions;
+pub use server::{Running, StartError, start};

@@ -49,13 +49,7 @@ pub struct Gone {
 impl RouteTable {
     /// UNREGISTER_BROKER (104). Unlike Java the id is freed only when it still belongs to this address, so that a
     /// late good-bye does not remove the broker that took over. None when the address was not known.
-    pub fn unregister(
-        &mut self,
-        broker_name: &str,
-        broker_address: &str,
-        broker_id: i64,
-        now_ms: i64,
-    ) -> Option<Gone> {
+    pub fn unregister(&mut self, broker_name: &str, broker_address: &str, broker_id: i64, now_ms: i64) -> Option<Gone> {
         let held = |table: &RouteTable| {
             table.brokers.get(broker_name)?.addresses.get(&broker_id).map(|address| **address == *broker_address)
         };
@@ -140,4 +134,3 @@ impl RouteTable {
         self.departed.insert(topic, Departed { broker_name, at_ms, how });
     }
 }
-

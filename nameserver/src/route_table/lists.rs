@@ -79,9 +79,6 @@ impl RouteTable {
 
     /// Clusters with their broker names, both sorted.
     pub fn clusters(&self) -> BTreeMap<&str, Vec<&str>> {
-        self.clusters
-            .iter()
-            .map(|(cluster, names)| (&**cluster, names.iter().map(|name| &**name).collect()))
-            .collect()
+        self.clusters.iter().map(|(cluster, names)| (&**cluster, names.iter().map(|name| &**name).collect())).collect()
     }
 }

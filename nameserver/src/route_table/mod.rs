@@ -139,6 +139,11 @@ impl RouteTable {
         self.live.len()
     }
 
+    /// Did a broker that is alive register on this connection?
+    pub fn is_broker_connection(&self, connection: u64) -> bool {
+        self.live.values().any(|live| live.connection == connection)
+    }
+
     /// The data version of a live broker address; None when it is unknown or its registration was not taken whole.
     pub fn data_version(&self, broker_address: &str) -> Option<DataVersion> {
         self.live.get(broker_address).and_then(|live| live.version)

@@ -98,13 +98,19 @@ impl fmt::Display for RegistrationRefused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             RegistrationRefused::BadName { field, value } => {
-                write!(f, "{field} {value:?} is not usable: it must have 1 to 255 bytes, no blanks, no control characters")
+                write!(
+                    f,
+                    "{field} {value:?} is not usable: it must have 1 to 255 bytes, no blanks, no control characters"
+                )
             }
             RegistrationRefused::BadId(id) => {
                 write!(f, "brokerId {id} is not usable: 0 is the master, 1 and above are slaves")
             }
             RegistrationRefused::TooManyBrokers { brokers_max } => {
-                write!(f, "the name server holds {brokers_max} broker addresses, which is its bound; this one was not taken")
+                write!(
+                    f,
+                    "the name server holds {brokers_max} broker addresses, which is its bound; this one was not taken"
+                )
             }
         }
     }
@@ -124,10 +130,10 @@ impl RouteTable {
         self.clusters.entry(Arc::from(registration.cluster)).or_default().insert(broker_name.clone());
 
         let address: Arc<str> = Arc::from(registration.broker_address);
-        let broker = self.brokers.entry(broker_name.clone()).or_insert_with(|| Broker {
-            cluster: Arc::from(registration.cluster),
-            addresses: BTreeMap::new(),
-        });
+        let broker = self
+            .brokers
+            .entry(broker_name.clone())
+            .or_insert_with(|| Broker { cluster: Arc::from(registration.cluster), addresses: BTreeMap::new() });
         if &*broker.cluster != registration.cluster {
             registered.other_cluster = Some(broker.cluster.clone());
         }

@@ -123,11 +123,9 @@ impl RouteTable {
             return Absent::NoBroker { since_ms: self.memory_since_ms, departed };
         }
         match departed {
-            Some(departed) => Absent::Departed {
-                broker_name: departed.broker_name.clone(),
-                how: departed.how,
-                at_ms: departed.at_ms,
-            },
+            Some(departed) => {
+                Absent::Departed { broker_name: departed.broker_name.clone(), how: departed.how, at_ms: departed.at_ms }
+            }
             None => Absent::NeverRegistered {
                 since_ms: self.memory_since_ms,
                 is_auto_create: self.topics.contains_key(AUTO_CREATE_TOPIC),

@@ -137,11 +137,7 @@ fn check(events: &[Event], topic: &str, expected: &str) {
 fn registration_makes_routes() {
     check(&[Register("a", 0, "a0", 1, 1, &["T"])], "T", "a:6[0=a0]");
     check(&[Register("a", 0, "a0", 1, 1, &["T"]), Register("a", 1, "a1", 2, 1, &[])], "T", "a:6[0=a0 1=a1]");
-    check(
-        &[Register("b", 0, "b0", 2, 1, &["T"]), Register("a", 0, "a0", 1, 1, &["T"])],
-        "T",
-        "a:6[0=a0],b:6[0=b0]",
-    );
+    check(&[Register("b", 0, "b0", 2, 1, &["T"]), Register("a", 0, "a0", 1, 1, &["T"])], "T", "a:6[0=a0],b:6[0=b0]");
     check(&[Register("a", 0, "a0", 1, 1, &["T"])], "U", "-");
 }
 
