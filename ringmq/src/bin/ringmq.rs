@@ -1,1 +1,101 @@
-fn main() {}
+//! `ringmq`: nameserver and broker in one process, on loopback unless told otherwise.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use broker::process::{self, ConfigFile};
+use clap::Parser;
+use config::Role;
+
+/// RocketMQ's nameserver and broker in one process.
+#[derive(Debug, Parser)]
+#[command(name = "ringmq", version)]
+struct Args {
+    /// Directory of the store and of the nameserver's files
+    #[arg(long, default_value = "./data")]
+    data: PathBuf,
+    /// Properties file with RocketMQ's keys for broker and nameserver
+    #[arg(short = 'c', long = "config", value_name = "FILE")]
+    config_file: Option<PathBuf>,
+    /// Port of the nameserver [default: 9876]
+    #[arg(long)]
+    namesrv_port: Option<u16>,
+    /// Port of the broker; it also takes this − 2 [default: 10911]
+    #[arg(long)]
+    port: Option<u16>,
+    /// Check the configuration, print what is wrong with it, and end
+    #[arg(long)]
+    check: bool,
+    /// Print all settings and end
+    #[arg(short = 'p', long)]
+    print: bool,
+}
+
+fn main() -> ExitCode {
+    let began = Instant::now();
+    let args = Args::parse();
+    shard::signals::block();
+    match run(&args, began) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("ringmq does not start: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args, began: Instant) -> Result<ExitCode, String> {
+    let environment = process::environment();
+    if args.check {
+        return Ok(process::check(Role::AllInOne, args.config_file.as_deref(), &environment));
+    }
+    let file = args.config_file.as_deref().map(ConfigFile::read).transpose()?;
+    let data = std::path::absolute(&args.data).map_err(|error| format!("--data {}: {error}", args.data.display()))?;
+    let mut command_line: Vec<(&str, String)> = vec![
+        ("kvConfigPath", data.join("namesrv/kvConfig.json").display().to_string()),
+        ("configStorePath", data.join("namesrv/namesrv.properties").display().to_string()),
+    ];
+    let names_root = file.as_ref().is_some_and(ConfigFile::names_store_root);
+    if !names_root {
+        command_line.push(("storePathRootDir", data.join("store").display().to_string()));
+    }
+    command_line.extend(args.namesrv_port.map(|port| ("namesrvListenPort", port.to_string())));
+    command_line.extend(args.port.map(|port| ("listenPort", port.to_string())));
+    let command_line: Vec<(&str, &str)> = command_line.iter().map(|(key, value)| (*key, value.as_str())).collect();
+    let loaded = config::load_all_in_one(file.as_ref().map(ConfigFile::source), &command_line, &environment);
+    if args.print {
+        eprint!("{}", loaded.report);
+        print!("{}", config::print::all(&loaded.values));
+        return Ok(ExitCode::SUCCESS);
+    }
+    process::log_to_stdout();
+    let sound = process::tell(&loaded.report);
+    let (true, Some(settings)) = (sound, loaded.settings) else {
+        return Err("correct the configuration first (ringmq -c FILE --check shows it all)".into());
+    };
+    let options = broker::from_settings::options(&settings.broker, config::print::config_body(&loaded.values))?;
+
+    shard::probe().map_err(|error| error.to_string())?;
+    let nameserver = nameserver::start(settings.namesrv.into()).map_err(|error| error.to_string())?;
+    println!("The Name Server boot success. serializeType=JSON");
+    let running = match broker::start(options) {
+        Ok(running) => running,
+        Err(error) => {
+            nameserver.stop();
+            return Err(error.to_string());
+        }
+    };
+    tracing::info!("{}", running.report);
+    running.wait_registered();
+    println!("{}", running.boot_line());
+    println!(
+        "RingMQ ready in {} ms: nameserver {}, broker {} (VIP {}), store {}",
+        began.elapsed().as_millis(),
+        nameserver.addr(),
+        running.listening[0],
+        running.listening[1],
+        settings.broker.store.root.display()
+    );
+    Ok(process::run_until_signal(running, move || nameserver.stop()))
+}

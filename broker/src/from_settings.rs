@@ -1,0 +1,143 @@
+//! From what the configuration says to what the broker needs.
+//!
+//! Owns the translation only; checks were made where the settings were read.
+
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::time::Duration;
+
+use config::{BrokerSettings, FlushDiskType, FlushWay, SegmentPrepare, StoreSettings};
+use engine::{FlushMode, IndexConfig, PreparePolicy, RetentionOptions, StoreOptions, TransferLimits};
+
+use crate::options::BrokerOptions;
+use crate::topics::TopicPolicy;
+
+/// Held pulls of one shard at most: some 600 bytes each.
+const HOLDS_MAX: usize = 100_000;
+
+/// Options of a broker with these settings. `config_text` is the whole configuration as `-p` prints
+/// it. The error says which key leads nowhere.
+pub fn options(settings: &BrokerSettings, config_text: String) -> Result<BrokerOptions, String> {
+    let advertised = SocketAddr::new(address_of("brokerIP1", &settings.broker_ip1)?, settings.listen_port);
+    let bind = settings.server.bind_address;
+    Ok(BrokerOptions {
+        cluster: settings.cluster_name.clone(),
+        name: settings.broker_name.clone(),
+        id: settings.broker_id,
+        advertised,
+        ha_advertised: format!("{}:{}", settings.broker_ip2, settings.ha_listen_port),
+        listen: vec![SocketAddr::new(bind, settings.listen_port), SocketAddr::new(bind, settings.vip_port)],
+        nameservers: settings.namesrv_addrs.clone(),
+        register_period_ms: settings.register_interval_ms.clamp(10_000, 60_000),
+        register_timeout_ms: settings.register_timeout_ms,
+        compressed_register: settings.register_compressed,
+        force_register: settings.register_forced,
+        permission: settings.broker_permission,
+        topics: TopicPolicy {
+            auto_create: settings.auto_create_topic_enable,
+            auto_create_max: settings.auto_create_topics_max,
+            default_queues: i32::try_from(settings.default_topic_queues).unwrap_or(i32::MAX),
+            cluster: settings.cluster_name.clone(),
+            broker: settings.broker_name.clone(),
+            cluster_topic: settings.cluster_topic_enable,
+            broker_topic: settings.broker_topic_enable,
+            trace_topic: settings.trace_topic_enable.then(|| settings.trace_topic_name.clone()),
+        },
+        auto_create_groups: settings.auto_create_subscription_group,
+        admin_remote: settings.admin_remote_enable,
+        lock_life_ms: i64::try_from(settings.lock_life_ms).unwrap_or(i64::MAX),
+        message_size_max: settings.store.body_size_max,
+        region: settings.region_id.clone(),
+        trace_on: settings.trace_on,
+        accept_sends_from_ms: settings.accept_sends_from_ms,
+        long_polling: settings.long_polling_enable,
+        short_polling_ms: i64::try_from(settings.short_polling_ms).unwrap_or(i64::MAX),
+        notify_consumers: settings.notify_consumer_ids_changed_enable,
+        slave_read: false,
+        delay_levels_ms: settings.store.delay_levels_ms.clone(),
+        progress_interval_ms: i64::try_from(settings.consumer_offset_flush_interval_ms).unwrap_or(i64::MAX),
+        delay_interval_ms: i64::try_from(settings.store.delay_offset_flush_interval_ms).unwrap_or(i64::MAX),
+        query_max: settings.store.query_messages_max,
+        unique_query_max: settings.store.query_unique_messages_max,
+        memory_distance_bytes: TransferLimits::default().memory_distance_bytes,
+        config_dir: settings.store.config_dir.clone(),
+        config_file: settings.config_file.clone(),
+        store: store(&settings.store, settings.shards),
+        flush_on_ring: settings.store.flush_way == FlushWay::Ring,
+        cpus: cpus(settings),
+        holds_max: HOLDS_MAX,
+        server: settings.server.clone(),
+        config_text,
+    })
+}
+
+fn store(settings: &StoreSettings, shards: usize) -> StoreOptions {
+    let ms = Duration::from_millis;
+    let mut options = StoreOptions::at(&settings.root);
+    options.commitlog_dir = settings.commitlog_dir.clone();
+    options.consume_queue_dir = settings.consume_queue_dir.clone();
+    options.index_dir = settings.index_dir.clone();
+    options.checkpoint_path = settings.checkpoint_path.clone();
+    options.abort_path = settings.abort_path.clone();
+    options.segment_size = settings.segment_size;
+    options.consume_queue_file_size = settings.consume_queue_file_size;
+    options.flush = match settings.flush_disk_type {
+        FlushDiskType::Async => FlushMode::Async,
+        FlushDiskType::Sync => FlushMode::Sync,
+    };
+    options.flush_way = match settings.flush_way {
+        FlushWay::Ring => engine::FlushWay::Ring,
+        FlushWay::Thread => engine::FlushWay::Thread,
+    };
+    options.flush_interval = ms(settings.flush_interval_ms);
+    options.sync_flush_timeout = ms(settings.sync_flush_timeout_ms);
+    options.max_body_size = settings.body_size_max;
+    options.shards = shards;
+    if settings.segment_prepare != SegmentPrepare::Zero {
+        options.prepare = PreparePolicy::Allocated;
+    }
+    options.delay_levels_ms = settings.delay_levels_ms.clone();
+    options.transfer = TransferLimits {
+        memory_bytes: settings.transfer_size_max_memory,
+        memory_count: settings.transfer_count_max_memory,
+        disk_bytes: settings.transfer_size_max_disk,
+        disk_count: settings.transfer_count_max_disk,
+        ..TransferLimits::default()
+    };
+    options.retention = RetentionOptions {
+        file_reserved: ms(settings.file_reserved_ms),
+        delete_when_hours: settings.delete_hours.clone(),
+        disk_max_used_percent: settings.disk_used_percent_expired.into(),
+        clean_forcibly_percent: settings.disk_used_percent_forcibly.into(),
+        warning_percent: settings.disk_used_percent_full.into(),
+        clean_forcibly: settings.clean_forcibly,
+        interval: ms(settings.clean_interval_ms),
+        delete_pause: ms(settings.delete_commitlog_interval_ms),
+        ..RetentionOptions::default()
+    };
+    options.index = IndexConfig {
+        enable: settings.index_enable,
+        slots: settings.index_slots,
+        entries: settings.index_entries,
+    };
+    options
+}
+
+/// The address a key names, whether written as one or as a host name.
+fn address_of(key: &str, text: &str) -> Result<IpAddr, String> {
+    if let Ok(address) = text.parse() {
+        return Ok(address);
+    }
+    let found = (text, 0).to_socket_addrs().map_err(|error| {
+        format!("{key}={text} cannot be resolved ({error}); write an IP address that clients reach")
+    })?;
+    let mut found: Vec<IpAddr> = found.map(|address| address.ip()).collect();
+    found.sort_by_key(IpAddr::is_ipv6);
+    found.first().copied().ok_or_else(|| format!("{key}={text} has no address; write an IP address that clients reach"))
+}
+
+/// Shard n on CPU n, where each shard can have one and another is left for everything else.
+fn cpus(settings: &BrokerSettings) -> Vec<Option<usize>> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let pin = settings.pin_shards && settings.shards < cores;
+    (0..settings.shards).map(|shard| pin.then_some(shard)).collect()
+}

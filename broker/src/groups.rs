@@ -1,0 +1,121 @@
+//! The broker's subscription groups: which exist and what they may do.
+//!
+//! Owns the master table and its DataVersion. Lives on the home shard; the other shards read copies
+//! that are sent to them once a change is durable. No I/O: the caller writes subscriptionGroup.json.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use protocol::body::{DataVersion, SubscriptionGroupConfig, SubscriptionGroupWrapper};
+
+/// Groups Java 4.9.7 has from the start.
+const BUILT_IN: [&str; 7] = [
+    "TOOLS_CONSUMER",
+    "FILTERSRV_CONSUMER",
+    "SELF_TEST_C_GROUP",
+    "CID_ONS-HTTP-PROXY",
+    "CID_ONSAPI_PULL",
+    "CID_ONSAPI_PERMISSION",
+    "CID_ONSAPI_OWNER",
+];
+
+/// Auto-creation stops at this many groups.
+const AUTO_CREATE_GROUPS_MAX: usize = 200_000;
+
+/// The master table of subscription groups.
+#[derive(Debug)]
+pub struct GroupTable {
+    auto_create: bool,
+    groups: BTreeMap<String, Arc<SubscriptionGroupConfig>>,
+    version: DataVersion,
+}
+
+impl GroupTable {
+    /// The table with the built-in groups, over which a loaded subscriptionGroup.json is laid.
+    pub fn new(auto_create: bool, loaded: Option<SubscriptionGroupWrapper>) -> Self {
+        let mut groups = BTreeMap::new();
+        for name in BUILT_IN {
+            let group = SubscriptionGroupConfig { group_name: name.to_owned(), ..Default::default() };
+            groups.insert(name.to_owned(), Arc::new(group));
+        }
+        let mut version = DataVersion::default();
+        if let Some(loaded) = loaded {
+            version = loaded.data_version;
+            for (name, mut group) in loaded.subscription_group_table {
+                group.group_name.clone_from(&name);
+                groups.insert(name, Arc::new(group));
+            }
+        }
+        GroupTable { auto_create, groups, version }
+    }
+
+    /// The group, if it exists.
+    pub fn get(&self, name: &str) -> Option<&Arc<SubscriptionGroupConfig>> {
+        self.groups.get(name)
+    }
+
+    /// The group, made if it may be: `autoCreateSubscriptionGroup`, or a name the system uses.
+    pub fn get_or_create(&mut self, now_ms: i64, name: &str) -> Option<(Arc<SubscriptionGroupConfig>, bool)> {
+        if let Some(group) = self.groups.get(name) {
+            return Some((group.clone(), false));
+        }
+        let may = self.auto_create || name.starts_with("CID_RMQ_SYS_");
+        if !may || self.groups.len() >= AUTO_CREATE_GROUPS_MAX {
+            return None;
+        }
+        let group = SubscriptionGroupConfig { group_name: name.to_owned(), ..Default::default() };
+        Some((self.put(now_ms, group), true))
+    }
+
+    /// Creates or replaces (request 200).
+    pub fn put(&mut self, now_ms: i64, group: SubscriptionGroupConfig) -> Arc<SubscriptionGroupConfig> {
+        let group = Arc::new(group);
+        self.groups.insert(group.group_name.clone(), group.clone());
+        self.changed(now_ms);
+        group
+    }
+
+    /// Removes a group; whether it was there.
+    pub fn remove(&mut self, now_ms: i64, name: &str) -> bool {
+        let was = self.groups.remove(name).is_some();
+        if was {
+            self.changed(now_ms);
+        }
+        was
+    }
+
+    /// Every group, by name.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<SubscriptionGroupConfig>> {
+        self.groups.values()
+    }
+
+    /// What subscriptionGroup.json and request 201 carry.
+    pub fn wrapper(&self) -> SubscriptionGroupWrapper {
+        SubscriptionGroupWrapper {
+            subscription_group_table: self.groups.iter().map(|(name, group)| (name.clone(), (**group).clone())).collect(),
+            data_version: self.version.clone(),
+            ..Default::default()
+        }
+    }
+
+    fn changed(&mut self, now_ms: i64) {
+        self.version.counter += 1;
+        self.version.timestamp = now_ms;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_come_to_be_when_they_may() {
+        let mut open = GroupTable::new(true, None);
+        assert!(open.get_or_create(1, "g").unwrap().1);
+        assert!(!open.get_or_create(1, "g").unwrap().1, "it was there");
+        let mut closed = GroupTable::new(false, None);
+        assert!(closed.get_or_create(1, "g").is_none());
+        assert!(closed.get_or_create(1, "CID_RMQ_SYS_TRANS").is_some());
+        assert!(closed.get("TOOLS_CONSUMER").is_some());
+    }
+}

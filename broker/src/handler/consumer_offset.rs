@@ -1,0 +1,77 @@
+//! QUERY_CONSUMER_OFFSET 14 and UPDATE_CONSUMER_OFFSET 15: a group's progress on one queue.
+//!
+//! Runs on the shard that owns the queue.
+
+use protocol::code::response;
+use protocol::header::{QueryConsumerOffsetHeader, UpdateConsumerOffsetHeader};
+
+use super::at_owner;
+use crate::call::{Call, Handled, Next, Refusal};
+use crate::core::Core;
+use crate::offsets::split_key;
+
+/// Bound of names a commit may create, per request: Java takes anything.
+fn check_names(topic: &str, group: &str) -> Result<(), Refusal> {
+    // consumerOffset.json keys are topic@group: names that would not split again are refused.
+    if split_key(&format!("{topic}@{group}")).is_none() {
+        return Err(Refusal::new(
+            response::SYSTEM_ERROR,
+            format!("topic \"{topic}\" and group \"{group}\" cannot name progress: neither may be blank or hold @"),
+        ));
+    }
+    Ok(())
+}
+
+/// Where does the group stand?
+pub fn query(core: &mut Core, call: &Call<'_>) -> Handled {
+    let header = QueryConsumerOffsetHeader::decode(&call.command.fields)?;
+    at_owner!(core, &header.topic, header.queue_id);
+    let known = core.progress.get(&header.consumer_group, &header.topic, header.queue_id);
+    let queue_offset = match known {
+        Some(queue_offset) => Some(queue_offset),
+        // A young queue, nothing deleted and all still near: a new group starts at 0 whatever it
+        // says it wants, so that it misses nothing (Java 4.9.7).
+        None => {
+            let slot = u32::try_from(header.queue_id).ok().and_then(|id| core.store.queue_if_known(&header.topic, id));
+            match slot {
+                None => Some(0),
+                Some(slot) if core.store.min_offset(slot) <= 0 && !first_is_far(core, slot) => Some(0),
+                Some(_) => None,
+            }
+        }
+    };
+    match queue_offset {
+        Some(queue_offset) => core.reply(&call.to, response::SUCCESS, None, |fields| fields.i64("offset", queue_offset)),
+        None => {
+            return Err(Refusal::new(
+                response::QUERY_NOT_FOUND,
+                "Not found, V3_0_6_SNAPSHOT maybe this group consumer boot first",
+            ));
+        }
+    }
+    Ok(Next::Done)
+}
+
+fn first_is_far(core: &mut Core, slot: engine::QueueSlot) -> bool {
+    let distance = core.env.options.memory_distance_bytes;
+    match core.store.locate(slot, 0) {
+        Some((physical_offset, _)) => core.env.store.log_max() - physical_offset > distance,
+        None => false,
+    }
+}
+
+/// The group has come this far.
+pub fn update(core: &mut Core, call: &Call<'_>) -> Handled {
+    let header = UpdateConsumerOffsetHeader::decode(&call.command.fields)?;
+    at_owner!(core, &header.topic, header.queue_id);
+    check_names(&header.topic, &header.consumer_group)?;
+    let before = core.progress.commit(&header.consumer_group, &header.topic, header.queue_id, header.commit_offset);
+    if let Some(before) = before.filter(|before| *before > header.commit_offset) {
+        tracing::warn!(
+            group = &*header.consumer_group, topic = &*header.topic, queue_id = header.queue_id, peer = %call.peer,
+            before, now = header.commit_offset, "progress moves backwards"
+        );
+    }
+    core.reply(&call.to, response::SUCCESS, None, |_| {});
+    Ok(Next::Done)
+}

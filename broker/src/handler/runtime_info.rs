@@ -1,0 +1,140 @@
+//! GET_BROKER_RUNTIME_INFO 28: what mqadmin and dashboards show of a broker. Runs on the home shard.
+//!
+//! The names are Java 4.9.7's and part of the protocol: a missing one prints as an error in
+//! `clusterList`. There are no thread pools here, so their queues are always empty.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+
+use protocol::body::KVTable;
+use protocol::code::response;
+
+use crate::call::{Call, Handled, Next};
+use crate::core::Core;
+use crate::counters::Totals;
+use crate::home::Home;
+
+/// Answers the runtime table.
+pub fn handle(core: &mut Core, home: &mut Home, call: &Call<'_>) -> Handled {
+    let body = KVTable { table: table(core, home) }.to_json();
+    core.reply_body(&call.to, response::SUCCESS, None, |_| {}, &body);
+    Ok(Next::Done)
+}
+
+fn table(core: &mut Core, home: &Home) -> BTreeMap<String, String> {
+    let env = core.env.clone();
+    let now = Totals::sum(core.now_ms, &env.counters);
+    let mut table = BTreeMap::new();
+    let mut put = |key: &str, value: String| {
+        table.insert(key.to_owned(), value);
+    };
+    put("bootTimestamp", env.boot_ms.to_string());
+    put("runtime", runtime(core.now_ms - env.boot_ms));
+    put("brokerVersionDesc", protocol::version::CURRENT_NAME.to_owned());
+    put("brokerVersion", protocol::version::CURRENT.to_string());
+    put("startAcceptSendRequestTimeStamp", env.options.accept_sends_from_ms.to_string());
+
+    put("putMessageTimesTotal", now.put.to_string());
+    put("putMessageFailedTimes", now.put_failed.to_string());
+    put("putMessageSizeTotal", now.put_bytes.to_string());
+    put("putMessageAverageSize", (now.put_bytes as f64 / now.put.max(1) as f64).to_string());
+    put("putMessageEntireTimeMax", "0".to_owned());
+    put("putMessageDistributeTime", String::new());
+    put("getMessageEntireTimeMax", "0".to_owned());
+    put("dispatchMaxBuffer", "0".to_owned());
+
+    put("putTps", home.samples.rates(now, |t| t.put));
+    put("getFoundTps", home.samples.rates(now, |t| t.get_found));
+    put("getMissTps", home.samples.rates(now, |t| t.get_miss));
+    put("getTotalTps", home.samples.rates(now, |t| t.get_found + t.get_miss));
+    put("getTransferedTps", home.samples.rates(now, |t| t.transferred));
+    let (today, yesterday) = home.samples.mornings();
+    put("msgPutTotalYesterdayMorning", yesterday.put.to_string());
+    put("msgPutTotalTodayMorning", today.put.to_string());
+    put("msgPutTotalTodayNow", now.put.to_string());
+    put("msgGetTotalYesterdayMorning", yesterday.transferred.to_string());
+    put("msgGetTotalTodayMorning", today.transferred.to_string());
+    put("msgGetTotalTodayNow", now.transferred.to_string());
+
+    for pool in ["send", "pull", "query"] {
+        put(&format!("{pool}ThreadPoolQueueSize"), "0".to_owned());
+        put(&format!("{pool}ThreadPoolQueueCapacity"), "10000".to_owned());
+        put(&format!("{pool}ThreadPoolQueueHeadWaitTimeMills"), "0".to_owned());
+    }
+    put("EndTransactionQueueSize", "0".to_owned());
+    put("EndTransactionThreadPoolQueueCapacity", "100000".to_owned());
+    put("pageCacheLockTimeMills", "0".to_owned());
+
+    let store = &env.store;
+    put("commitLogMinOffset", store.log_min().to_string());
+    put("commitLogMaxOffset", store.log_max().to_string());
+    put("dispatchBehindBytes", (store.log_max() - store.readable()).max(0).to_string());
+    put("remainHowManyDataToFlush", format!("{} B", (store.log_max() - store.flushed()).max(0)));
+    put("earliestMessageTimeStamp", earliest(store).to_string());
+    let options = &env.options.store;
+    let log = space(&options.commitlog_dir);
+    put("commitLogDiskRatio", log.ratio.to_string());
+    put(&format!("commitLogDiskRatio_{}", options.commitlog_dir.display()), log.ratio.to_string());
+    put("consumeQueueDiskRatio", space(&options.consume_queue_dir).ratio.to_string());
+    put("commitLogDirCapacity", format!("Total : {}, Free : {}.", gib(log.total_bytes), gib(log.free_bytes)));
+    for (index, next) in env.delay_offsets.iter().enumerate() {
+        let queue_id = index as u32;
+        // Levels of other shards are known by what they have delivered; their end is asked of the
+        // store's own queue only where it lies here.
+        let max = core
+            .store
+            .queue_if_known(protocol::topic::SCHEDULE_TOPIC, queue_id)
+            .map_or(next.load(Ordering::Relaxed), |slot| core.store.max_offset(slot));
+        put(&format!("scheduleMessageOffset_{}", index + 1), format!("{},{max}", next.load(Ordering::Relaxed)));
+    }
+    put("ringmqHeldPulls", env.holds.load(Ordering::Relaxed).to_string());
+    put("ringmqShards", env.shards().to_string());
+    table
+}
+
+/// As Java prints it: `[ 1 days, 2 hours, 3 minutes, 4 seconds ]`.
+fn runtime(ms: i64) -> String {
+    let s = ms.max(0) / 1000;
+    format!("[ {} days, {} hours, {} minutes, {} seconds ]", s / 86_400, s / 3600 % 24, s / 60 % 60, s % 60)
+}
+
+fn gib(bytes: u64) -> String {
+    format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30))
+}
+
+fn earliest(store: &engine::Shared) -> i64 {
+    store
+        .record(store.log_min())
+        .and_then(|range| protocol::message::Record::decode(range.bytes()).ok().map(|record| record.store_timestamp))
+        .unwrap_or(-1)
+}
+
+struct Space {
+    total_bytes: u64,
+    free_bytes: u64,
+    ratio: f64,
+}
+
+/// Room of the file system a path lies on; the ratio as Java computes it, −1 without the path.
+fn space(path: &std::path::Path) -> Space {
+    match engine::io::space(path) {
+        Ok(space) => {
+            let used = space.total_bytes.saturating_sub(space.free_total_bytes);
+            let whole = (used + space.free_bytes).max(1);
+            Space {
+                total_bytes: space.total_bytes,
+                free_bytes: space.free_bytes,
+                ratio: (used as f64 * 100.0 / whole as f64).ceil() / 100.0,
+            }
+        }
+        Err(_) => Space { total_bytes: 0, free_bytes: 0, ratio: -1.0 },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn runtime_reads_as_java_writes_it() {
+        assert_eq!(super::runtime(93_784_000), "[ 1 days, 2 hours, 3 minutes, 4 seconds ]");
+    }
+}

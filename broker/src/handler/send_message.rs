@@ -1,0 +1,285 @@
+//! SEND_MESSAGE 10, SEND_MESSAGE_V2 310, SEND_BATCH_MESSAGE 320: a producer's message.
+//!
+//! The story, in Java 4.9.7's order: may this broker and this topic take it; where does it go
+//! (retry past its limit to the dead letter queue, delay to SCHEDULE_TOPIC_XXXX); store; the answer
+//! follows when the message's promise is decided. Runs first on the connection's shard, then on the
+//! shard that owns the queue.
+
+mod batch;
+mod properties;
+
+use std::borrow::Cow;
+
+use engine::{PutMessage, PutOutcome};
+use protocol::code::{request, response};
+use protocol::command::FieldWriter;
+use protocol::header::SendMessageHeader;
+use protocol::message::{offset_msg_id, tags_code};
+use protocol::topic as names;
+
+use crate::call::{Call, Handled, Next, Refusal, ReplyTo};
+use crate::core::Core;
+use crate::counters::ShardCounters;
+use crate::env::Env;
+use crate::mesh::Ack;
+use crate::topics::{NoTopic, perm};
+use properties::Sent;
+
+/// Topics nobody may send to (Java 4.7.1 and later).
+const FORBIDDEN: [&str; 6] = [
+    names::SCHEDULE_TOPIC,
+    "RMQ_SYS_TRANS_HALF_TOPIC",
+    "RMQ_SYS_TRANS_OP_HALF_TOPIC",
+    "TRANS_CHECK_MAX_TIME_TOPIC",
+    "SELF_TEST_TOPIC",
+    "OFFSET_MOVED_EVENT",
+];
+
+/// Where a message ends up.
+struct Target<'a> {
+    topic: Cow<'a, str>,
+    queue_id: i32,
+    /// The queue the answer names.
+    answered_queue_id: i32,
+    tags_code: i64,
+}
+
+/// Handles a send.
+pub fn handle(core: &mut Core, call: &Call<'_>) -> Handled {
+    let v2 = call.command.code != request::SEND_MESSAGE;
+    let fields = &call.command.fields;
+    let header = if v2 { SendMessageHeader::decode_v2(fields)? } else { SendMessageHeader::decode_v1(fields)? };
+    admit(core, &header)?;
+    let topic = match existing_topic(core, call, &header)? {
+        Ok(topic) => topic,
+        Err(next) => return Ok(next),
+    };
+    let queues = topic.read_queue_nums.max(topic.write_queue_nums);
+    if header.queue_id >= queues {
+        return Err(Refusal::new(
+            response::SYSTEM_ERROR,
+            format!(
+                "request queueId[{}] is illegal, topic [{}] has {} read and {} write queues, producer {}",
+                header.queue_id, header.topic, topic.read_queue_nums, topic.write_queue_nums, call.peer
+            ),
+        ));
+    }
+    let chosen = header.queue_id < 0;
+    let queue_id = match call.chosen_queue {
+        Some(queue_id) if chosen => queue_id,
+        _ if chosen => core.choose_queue(topic.write_queue_nums),
+        _ => header.queue_id,
+    };
+    if header.batch {
+        let owner = super::owner(core, &header.topic, queue_id);
+        if owner != core.id {
+            return Ok(Next::ForwardTo(owner, queue_id));
+        }
+        return batch::store(core, call, &header, queue_id);
+    }
+    let mut sent = Sent::scan(&header.properties);
+    if sent.half {
+        return Err(Refusal::new(
+            response::REQUEST_CODE_NOT_SUPPORTED,
+            "transactional messages are not part of this broker yet; nothing was stored",
+        ));
+    }
+    let mut target = Target {
+        topic: Cow::Borrowed(&header.topic),
+        queue_id,
+        answered_queue_id: queue_id,
+        tags_code: sent.tags.map_or(0, tags_code),
+    };
+    if let Some(next) = dead_letter(core, call, &header, &mut target, &mut sent)? {
+        return Ok(next);
+    }
+    let mut stored = Vec::with_capacity(header.properties.len() + 64);
+    if sent.delay_level > 0 {
+        delay(core, &mut target, &mut sent, &mut stored);
+    } else {
+        sent.write(&mut stored, None);
+    }
+    properties::add_cluster(&mut stored, &core.env.options.cluster);
+    let owner = super::owner(core, &target.topic, target.queue_id);
+    if owner != core.id {
+        return Ok(if chosen { Next::ForwardTo(owner, queue_id) } else { Next::Forward(owner) });
+    }
+    let message = PutMessage {
+        topic: &target.topic,
+        queue_id: target.queue_id as u32,
+        flag: header.flag,
+        sys_flag: sys_flag(core, &header, &topic.topic_filter_type),
+        born_timestamp: header.born_timestamp,
+        born_host: call.peer,
+        store_host: core.env.options.advertised,
+        reconsume_times: header.reconsume_times.unwrap_or(0),
+        prepared_transaction_offset: 0,
+        body: call.command.body,
+        properties: &[&stored],
+        tags_code: target.tags_code,
+    };
+    put(core, call, &[message], sent.wait, target.answered_queue_id)
+}
+
+/// Stores, or refuses with the store's reason.
+fn put(core: &mut Core, call: &Call<'_>, messages: &[PutMessage<'_>], wait: bool, queue_id: i32) -> Handled {
+    // A one-way send has nobody to wait for the stronger promise.
+    let wait = wait && !call.to.oneway;
+    match core.store.put(messages, wait, Ack::Send { to: call.to, queue_id }) {
+        Ok(()) => {
+            ShardCounters::add(&core.counters.put, messages.len() as u64);
+            let bytes: usize = messages.iter().map(|message| message.body.len()).sum();
+            ShardCounters::add(&core.counters.put_bytes, bytes as u64);
+            Ok(Next::Done)
+        }
+        Err((_, refused)) => Err(crate::response_code::refused(&refused)),
+    }
+}
+
+fn admit(core: &Core, header: &SendMessageHeader<'_>) -> Result<(), Refusal> {
+    let options = &core.env.options;
+    if core.now_ms < options.accept_sends_from_ms {
+        return Err(Refusal::new(
+            response::SYSTEM_ERROR,
+            format!("broker unable to service, until {} (startAcceptSendRequestTimeStamp)", options.accept_sends_from_ms),
+        ));
+    }
+    names::check_topic_name(&header.topic)
+        .map_err(|error| Refusal::new(response::SYSTEM_ERROR, format!("the specified topic is refused: {error}")))?;
+    if FORBIDDEN.contains(&&*header.topic) {
+        return Err(Refusal::new(
+            response::NO_PERMISSION,
+            format!("sending message to topic[{}] is forbidden: the broker uses it itself", header.topic),
+        ));
+    }
+    Ok(())
+}
+
+type Found = Result<std::sync::Arc<protocol::body::TopicConfig>, Next>;
+
+/// The topic, made on the home shard if it may be.
+fn existing_topic(core: &mut Core, call: &Call<'_>, header: &SendMessageHeader<'_>) -> Result<Found, Refusal> {
+    if let Some(topic) = core.topics.get(&*header.topic) {
+        let order_only = core.env.options.permission & perm::WRITE == 0 && topic.order;
+        if order_only {
+            return Err(Refusal::new(
+                response::NO_PERMISSION,
+                format!("the broker[{}] sending message is forbidden (brokerPermission={})", core.env.options.name, core.env.options.permission),
+            ));
+        }
+        return Ok(Ok(topic.clone()));
+    }
+    let now_ms = core.now_ms;
+    let Some(home) = core.home.as_mut() else { return Ok(Err(Next::Forward(0))) };
+    let sys_flag = if header.unit_mode { names::SYS_FLAG_UNIT } else { 0 };
+    let ticket = if names::is_retry_topic(&header.topic) {
+        let sys_flag = if header.unit_mode { names::SYS_FLAG_UNIT_SUB } else { 0 };
+        home.own_topic(now_ms, &header.topic, 1, 6, sys_flag)
+    } else {
+        let queues = header.default_topic_queue_nums;
+        home.topic_for_send(now_ms, &header.topic, &header.default_topic, queues, sys_flag).map_err(|NoTopic::Refused(why)| {
+            Refusal::new(
+                response::TOPIC_NOT_EXIST,
+                format!("topic[{}] not exist, apply first please! ({why}; broker {})", header.topic, core.env.options.name),
+            )
+        })?
+    };
+    Ok(Err(Next::Park(ticket)))
+}
+
+/// A retried message past its limit goes to the dead letter queue of its group.
+fn dead_letter(
+    core: &mut Core,
+    call: &Call<'_>,
+    header: &SendMessageHeader<'_>,
+    target: &mut Target<'_>,
+    sent: &mut Sent<'_>,
+) -> Result<Option<Next>, Refusal> {
+    let Some(group_name) = names::group_of_retry_topic(&header.topic) else { return Ok(None) };
+    let Some(group) = core.groups.get(group_name).cloned() else {
+        let now_ms = core.now_ms;
+        let Some(home) = core.home.as_mut() else { return Ok(Some(Next::Forward(0))) };
+        return match home.group(now_ms, group_name) {
+            Some(ticket) => Ok(Some(Next::Park(ticket))),
+            None => Err(Refusal::new(
+                response::SUBSCRIPTION_GROUP_NOT_EXIST,
+                format!("subscription group [{group_name}] not exist (autoCreateSubscriptionGroup=false)"),
+            )),
+        };
+    };
+    let limit = match header.max_reconsume_times {
+        // Clients from V3_4_9 on send their own limit.
+        Some(limit) if call.command.version >= 121 => limit,
+        _ => group.retry_max_times,
+    };
+    if header.reconsume_times.unwrap_or(0) < limit {
+        return Ok(None);
+    }
+    let dead_letter_topic = names::dlq_topic(group_name);
+    if !core.topics.contains_key(&dead_letter_topic) {
+        let now_ms = core.now_ms;
+        let Some(home) = core.home.as_mut() else { return Ok(Some(Next::Forward(0))) };
+        return Ok(Some(Next::Park(home.own_topic(now_ms, &dead_letter_topic, 1, 6, 0))));
+    }
+    target.topic = Cow::Owned(dead_letter_topic);
+    target.queue_id = 0;
+    target.answered_queue_id = 0;
+    sent.delay_level = 0;
+    Ok(None)
+}
+
+/// Sends a message to its delay level's queue; the real place travels in its properties.
+fn delay(core: &Core, target: &mut Target<'_>, sent: &mut Sent<'_>, stored: &mut Vec<u8>) {
+    let levels = &core.env.options.delay_levels_ms;
+    let level = (sent.delay_level as usize).clamp(1, levels.len().max(1));
+    sent.write(stored, Some(level));
+    properties::add(stored, protocol::message::properties::names::REAL_TOPIC, &target.topic);
+    properties::add(stored, protocol::message::properties::names::REAL_QID, &target.queue_id.to_string());
+    target.topic = Cow::Borrowed(names::SCHEDULE_TOPIC);
+    target.queue_id = level as i32 - 1;
+    // In a delay queue the tags code is the time of delivery.
+    target.tags_code = core.now_ms + levels.get(level - 1).copied().unwrap_or(0);
+}
+
+fn sys_flag(_core: &Core, header: &SendMessageHeader<'_>, filter_type: &str) -> i32 {
+    let multi = if filter_type == "MULTI_TAG" { protocol::message::sys_flag::MULTI_TAGS } else { 0 };
+    header.sys_flag | multi
+}
+
+/// Answers a producer whose message's promise is decided.
+pub fn acknowledge(core: &mut Core, to: &ReplyTo, queue_id: i32, outcome: &PutOutcome) {
+    let (code, name) = crate::response_code::status(outcome.status);
+    if code == response::SYSTEM_ERROR {
+        let remark = format!("{name}: the commitlog failed, the message may not be stored");
+        core.refuse(to, request::SEND_MESSAGE, &Refusal::new(code, remark));
+        return;
+    }
+    if to.oneway {
+        return;
+    }
+    let env = core.env.clone();
+    let first = offset_msg_id(env.options.advertised, outcome.physical_offset);
+    let mut joined = String::new();
+    if let Some(more) = &outcome.more {
+        joined.push_str(first.as_str());
+        for physical_offset in more.iter() {
+            joined.push(',');
+            joined.push_str(offset_msg_id(env.options.advertised, *physical_offset).as_str());
+        }
+    }
+    let msg_id = if joined.is_empty() { first.as_str() } else { &joined };
+    let remark = (code != response::SUCCESS).then_some(name);
+    core.reply(to, code, remark, |fields| {
+        fields.str("msgId", msg_id);
+        fields.i32("queueId", queue_id);
+        fields.i64("queueOffset", outcome.queue_offset);
+        region(&env, fields);
+    });
+}
+
+/// Region and trace switch, which every answer to a send carries: Java's clients read them unasked.
+pub fn region(env: &Env, fields: &mut FieldWriter<'_>) {
+    fields.str("MSG_REGION", &env.options.region);
+    fields.bool("TRACE_ON", env.options.trace_on);
+}
+

@@ -1,0 +1,73 @@
+//! A batch: many messages of one topic and queue in one request, stored as ordinary records, all of
+//! them or none, never split over two commitlog files.
+
+use engine::PutMessage;
+use protocol::code::response;
+use protocol::header::SendMessageHeader;
+use protocol::message::properties as text;
+use protocol::message::sys_flag::TRANSACTION_MASK;
+use protocol::message::{batch, tags_code};
+
+use super::properties::{Sent, add_cluster, add_missing};
+use crate::call::{Call, Handled, Refusal};
+use crate::core::Core;
+
+/// Messages of one batch at most; the frame limit allows some 700,000 empty ones.
+const MESSAGES_MAX: usize = 65_536;
+
+/// Stores a batch on its queue's shard.
+pub fn store(core: &mut Core, call: &Call<'_>, header: &SendMessageHeader<'_>, queue_id: i32) -> Handled {
+    let illegal = |why: String| Refusal::new(response::MESSAGE_ILLEGAL, why);
+    let sent = Sent::scan(&header.properties);
+    if header.sys_flag & TRANSACTION_MASK != 0 || sent.half {
+        return Err(illegal("a batch cannot be transactional".into()));
+    }
+    if sent.delay_level > 0 {
+        return Err(illegal("a batch cannot be delayed".into()));
+    }
+    let body = call.command.body;
+    if body.len() > core.env.options.message_size_max {
+        return Err(illegal(format!(
+            "batch of {} bytes, at most {} are taken (maxMessageSize)",
+            body.len(),
+            core.env.options.message_size_max
+        )));
+    }
+    let mut items = Vec::new();
+    let mut properties = Vec::with_capacity(body.len() / 2);
+    for item in batch::iter(body) {
+        let item = item.map_err(|error| illegal(format!("the batch's body is damaged: {error}")))?;
+        if items.len() >= MESSAGES_MAX {
+            return Err(illegal(format!("more than {MESSAGES_MAX} messages in one batch")));
+        }
+        let start = properties.len();
+        let mut own = item.properties.to_vec();
+        add_missing(&mut own, &header.properties);
+        add_cluster(&mut own, &core.env.options.cluster);
+        properties.extend_from_slice(&own);
+        items.push((item, start..properties.len()));
+    }
+    if items.is_empty() {
+        return Err(illegal("the batch holds no message".into()));
+    }
+    let parts: Vec<[&[u8]; 1]> = items.iter().map(|(_, range)| [&properties[range.clone()]]).collect();
+    let messages: Vec<PutMessage<'_>> = items
+        .iter()
+        .zip(&parts)
+        .map(|((item, _), part)| PutMessage {
+            topic: &header.topic,
+            queue_id: queue_id as u32,
+            flag: item.flag,
+            sys_flag: header.sys_flag,
+            born_timestamp: header.born_timestamp,
+            born_host: call.peer,
+            store_host: core.env.options.advertised,
+            reconsume_times: header.reconsume_times.unwrap_or(0),
+            prepared_transaction_offset: 0,
+            body: item.body,
+            properties: part,
+            tags_code: text::get(part[0], text::names::TAGS).map_or(0, tags_code),
+        })
+        .collect();
+    super::put(core, call, &messages, sent.wait, queue_id)
+}

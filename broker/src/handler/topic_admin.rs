@@ -1,0 +1,95 @@
+//! UPDATE_AND_CREATE_TOPIC 17, DELETE_TOPIC_IN_BROKER 215, GET_TOPIC_CONFIG 351 (which today's
+//! dashboards ask even a 4.x broker) and GET_ALL_TOPIC_CONFIG 21. Run on the home shard; a change is
+//! answered once it is durable.
+
+use protocol::body::TopicConfig;
+use protocol::code::response;
+use protocol::header::{DeleteTopicHeader, GetTopicConfigHeader, UpdateAndCreateTopicHeader};
+use protocol::topic as names;
+
+use crate::call::{Call, Handled, Next, Refusal};
+use crate::core::Core;
+use crate::home::Home;
+use crate::mesh::TableChange;
+use crate::tables::Table;
+
+/// Queues a topic may have. Java takes any number and fails later.
+const QUEUES_MAX: i32 = 65_536;
+
+fn check_changeable(core: &Core, topic: &str) -> Result<(), Refusal> {
+    names::check_topic_name(topic)
+        .map_err(|error| Refusal::new(response::SYSTEM_ERROR, format!("the specified topic is refused: {error}")))?;
+    if names::is_system(topic) || topic == core.env.options.cluster && core.env.options.topics.cluster_topic {
+        return Err(Refusal::new(
+            response::SYSTEM_ERROR,
+            format!("the topic[{topic}] is conflict with system topic: the broker keeps it itself"),
+        ));
+    }
+    Ok(())
+}
+
+/// Creates a topic or changes it.
+pub fn update(core: &mut Core, home: &mut Home, call: &Call<'_>) -> Handled {
+    if !call.durable {
+        let header = UpdateAndCreateTopicHeader::decode(&call.command.fields)?;
+        check_changeable(core, &header.topic)?;
+        for (field, queues) in [("readQueueNums", header.read_queue_nums), ("writeQueueNums", header.write_queue_nums)] {
+            if !(0..=QUEUES_MAX).contains(&queues) {
+                return Err(Refusal::new(
+                    response::SYSTEM_ERROR,
+                    format!("{field}={queues}: a topic has 0 to {QUEUES_MAX} queues"),
+                ));
+            }
+        }
+        let topic = TopicConfig {
+            topic_name: header.topic.to_string(),
+            read_queue_nums: header.read_queue_nums,
+            write_queue_nums: header.write_queue_nums,
+            perm: header.perm,
+            topic_filter_type: header.topic_filter_type.to_string(),
+            topic_sys_flag: header.topic_sys_flag.unwrap_or(0),
+            ..TopicConfig::default()
+        };
+        // The order flag is not stored: it comes from the nameservers' configuration (Java 4.9.7).
+        tracing::info!(topic = topic.topic_name, read = topic.read_queue_nums, write = topic.write_queue_nums, perm = topic.perm, peer = %call.peer, "topic updated");
+        let now_ms = core.now_ms;
+        let topic = home.topics.put(now_ms, topic);
+        return Ok(Next::Park(home.change(Table::Topics, TableChange::Topic(topic))));
+    }
+    core.reply(&call.to, response::SUCCESS, None, |_| {});
+    Ok(Next::Done)
+}
+
+/// Deletes a topic with its consume queues; its messages go with the log's retention.
+pub fn delete(core: &mut Core, home: &mut Home, call: &Call<'_>) -> Handled {
+    if !call.durable {
+        let header = DeleteTopicHeader::decode(&call.command.fields)?;
+        check_changeable(core, &header.topic)?;
+        tracing::info!(topic = &*header.topic, peer = %call.peer, "topic deleted");
+        if home.topics.remove(core.now_ms, &header.topic) {
+            let change = TableChange::TopicRemoved(header.topic.to_string());
+            return Ok(Next::Park(home.change(Table::Topics, change)));
+        }
+    }
+    core.reply(&call.to, response::SUCCESS, None, |_| {});
+    Ok(Next::Done)
+}
+
+/// One topic's configuration.
+pub fn get(core: &mut Core, home: &mut Home, call: &Call<'_>) -> Handled {
+    let header = GetTopicConfigHeader::decode(&call.command.fields)?;
+    let Some(topic) = home.topics.get(&header.topic) else {
+        return Err(Refusal::new(response::TOPIC_NOT_EXIST, format!("No topic in this broker. topic: {}", header.topic)));
+    };
+    // 5.x asks for a TopicConfigAndQueueMapping: the configuration with an absent mapping.
+    let body = topic.to_json();
+    core.reply_body(&call.to, response::SUCCESS, None, |_| {}, &body);
+    Ok(Next::Done)
+}
+
+/// Every topic.
+pub fn get_all(core: &mut Core, home: &mut Home, call: &Call<'_>) -> Handled {
+    let body = home.topics.snapshot().wrapper().to_json();
+    core.reply_body(&call.to, response::SUCCESS, None, |_| {}, &body);
+    Ok(Next::Done)
+}

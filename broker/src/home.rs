@@ -1,0 +1,393 @@
+//! The home shard's part: the masters of the broker-wide tables.
+//!
+//! Owns topics, groups, connected clients, queue locks and the gathered progress; decides when a
+//! table is written, and holds back every change and every request that made it until the write is
+//! durable. Must not do I/O: writing is [`crate::tables`]' thread. Runs on shard 0 only.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use protocol::code::response;
+use protocol::topic as names;
+use remoting::net::ConnId;
+
+use crate::call::{Forwarded, Refusal};
+use crate::clients::{ClientRegistry, GroupChange};
+use crate::core::Core;
+use crate::counters::{Samples, Totals};
+use crate::env::Env;
+use crate::groups::GroupTable;
+use crate::locks::LockTable;
+use crate::mesh::{GroupSubscriptions, Subscription, TableChange};
+use crate::offsets::Committed;
+use crate::tables::{Job, Table, TableWriter, Ticket};
+use crate::topics::{NoTopic, TopicTable};
+
+/// Requests that may wait for table changes.
+const PARKED_MAX: usize = 65_536;
+/// Pause before a failed table write is tried again.
+const RETRY_MS: i64 = 1_000;
+/// Java's scan of silent clients.
+const SCAN_MS: i64 = 10_000;
+/// Java's sampling of rates.
+const SAMPLE_MS: i64 = 10_000;
+
+#[derive(Clone, Copy, Default)]
+struct WriteState {
+    /// Newest change.
+    number: u64,
+    /// Newest change given to the writer.
+    submitted: u64,
+    /// Newest durable change.
+    written: u64,
+    busy: bool,
+    not_before_ms: i64,
+    failures: u32,
+}
+
+/// consumerOffset.json as a map: `topic@group` to queue id to offset.
+pub type Progress = BTreeMap<String, BTreeMap<i32, i64>>;
+
+/// The masters of the tables.
+pub struct Home {
+    env: Arc<Env>,
+    /// Topics.
+    pub topics: TopicTable,
+    /// Subscription groups.
+    pub groups: GroupTable,
+    /// Connected clients.
+    pub clients: ClientRegistry,
+    /// Locks of orderly consumers.
+    pub locks: LockTable,
+    /// Rates for request 28.
+    pub samples: Samples,
+    /// Progress of all groups, as gathered.
+    pub progress: Arc<Progress>,
+    writer: TableWriter,
+    writes: [WriteState; 4],
+    pending: VecDeque<(Ticket, TableChange)>,
+    parked: Vec<(Ticket, Forwarded)>,
+    progress_dirty: bool,
+    progress_at_ms: i64,
+    delay_at_ms: i64,
+    delay_written: Vec<i64>,
+    scan_at_ms: i64,
+    sample_at_ms: i64,
+}
+
+impl Home {
+    /// The home shard's state with what was loaded.
+    pub fn new(env: Arc<Env>, topics: TopicTable, groups: GroupTable, progress: Progress, writer: TableWriter) -> Self {
+        let delay_written = env.delay_offsets.iter().map(|offset| offset.load(Ordering::Relaxed)).collect();
+        let locks = LockTable::new(env.options.lock_life_ms);
+        Home {
+            env,
+            topics,
+            groups,
+            clients: ClientRegistry::default(),
+            locks,
+            samples: Samples::default(),
+            progress: Arc::new(progress),
+            writer,
+            writes: [WriteState::default(); 4],
+            pending: VecDeque::new(),
+            parked: Vec::new(),
+            progress_dirty: false,
+            progress_at_ms: 0,
+            delay_at_ms: 0,
+            delay_written,
+            scan_at_ms: 0,
+            sample_at_ms: 0,
+        }
+    }
+
+    // ---- changes -------------------------------------------------------------------------------
+
+    /// Notes a change; it is published, and whoever waits for the ticket answered, once durable.
+    pub fn change(&mut self, table: Table, change: TableChange) -> Ticket {
+        let ticket = self.touch(table);
+        self.pending.push_back((ticket, change));
+        ticket
+    }
+
+    fn touch(&mut self, table: Table) -> Ticket {
+        let state = &mut self.writes[table as usize];
+        state.number += 1;
+        Ticket { table, number: state.number }
+    }
+
+    /// A ticket for whatever was changed so far.
+    pub fn newest(&self, table: Table) -> Ticket {
+        Ticket { table, number: self.writes[table as usize].number }
+    }
+
+    /// Whether a change is durable.
+    pub fn is_durable(&self, ticket: Ticket) -> bool {
+        self.writes[ticket.table as usize].written >= ticket.number
+    }
+
+    /// Lets a request wait for a change; gives it back when too many wait.
+    pub fn park(&mut self, ticket: Ticket, forwarded: Forwarded) -> Result<(), Forwarded> {
+        if self.parked.len() >= PARKED_MAX {
+            return Err(forwarded);
+        }
+        self.parked.push((ticket, forwarded));
+        Ok(())
+    }
+
+    /// The ticket to wait for until a topic that a send names exists.
+    pub fn topic_for_send(
+        &mut self,
+        now_ms: i64,
+        name: &str,
+        default_topic: &str,
+        queues: i32,
+        sys_flag: i32,
+    ) -> Result<Ticket, NoTopic> {
+        let before = self.topics.version().counter;
+        let topic = self.topics.create_on_send(now_ms, name, default_topic, queues, sys_flag)?;
+        if self.topics.version().counter == before {
+            return Ok(self.newest(Table::Topics));
+        }
+        tracing::info!(topic = name, queues = topic.write_queue_nums, "topic created on first send");
+        Ok(self.change(Table::Topics, TableChange::Topic(topic)))
+    }
+
+    /// The ticket to wait for until a topic of the broker's own exists.
+    pub fn own_topic(&mut self, now_ms: i64, name: &str, queues: i32, perm: i32, sys_flag: i32) -> Ticket {
+        let before = self.topics.version().counter;
+        let topic = self.topics.create_own(now_ms, name, queues, perm, sys_flag);
+        if self.topics.version().counter == before {
+            return self.newest(Table::Topics);
+        }
+        self.change(Table::Topics, TableChange::Topic(topic))
+    }
+
+    /// The ticket to wait for until a group exists; `None` when it may not be made.
+    pub fn group(&mut self, now_ms: i64, name: &str) -> Option<Ticket> {
+        let (group, created) = self.groups.get_or_create(now_ms, name)?;
+        Some(if created {
+            tracing::info!(group = name, "subscription group created on first use");
+            self.change(Table::Groups, TableChange::Group(group))
+        } else {
+            self.newest(Table::Groups)
+        })
+    }
+
+    // ---- writing -------------------------------------------------------------------------------
+
+    /// Gives the writer what changed and is not under way.
+    pub fn write_tables(&mut self, now_ms: i64) {
+        for table in Table::ALL {
+            let state = self.writes[table as usize];
+            if state.busy || state.submitted == state.number || now_ms < state.not_before_ms {
+                continue;
+            }
+            let render: crate::tables::Render = match table {
+                Table::Topics => {
+                    let snapshot = self.topics.snapshot();
+                    Box::new(move || pretty(&snapshot.wrapper()))
+                }
+                Table::Groups => {
+                    let wrapper = self.groups.wrapper();
+                    Box::new(move || pretty(&wrapper))
+                }
+                Table::Progress => {
+                    let progress = self.progress.clone();
+                    Box::new(move || pretty(&serde_json::json!({ "offsetTable": *progress })))
+                }
+                Table::Delay => {
+                    let offsets: BTreeMap<usize, i64> =
+                        self.delay_written.iter().enumerate().map(|(level, offset)| (level + 1, *offset)).collect();
+                    Box::new(move || pretty(&serde_json::json!({ "offsetTable": offsets })))
+                }
+            };
+            let ticket = Ticket { table, number: state.number };
+            if self.writer.submit(Job { ticket, render }).is_ok() {
+                let state = &mut self.writes[table as usize];
+                state.busy = true;
+                state.submitted = ticket.number;
+            }
+        }
+    }
+
+    /// The writer is done with a ticket. Publishes what became durable and returns the requests
+    /// that waited for it, with a refusal where the write failed.
+    pub fn written(
+        &mut self,
+        core: &mut Core,
+        ticket: Ticket,
+        result: Result<(), String>,
+    ) -> Vec<(Forwarded, Option<Refusal>)> {
+        let state = &mut self.writes[ticket.table as usize];
+        state.busy = false;
+        let refusal = match result {
+            Ok(()) => {
+                if state.failures > 0 {
+                    tracing::info!(file = ticket.table.file_name(), "table is written again");
+                }
+                state.failures = 0;
+                state.written = state.written.max(ticket.number);
+                None
+            }
+            Err(error) => {
+                if state.failures == 0 {
+                    tracing::error!(%error, "table not written; trying again every second, changes wait");
+                }
+                state.failures += 1;
+                state.submitted = state.written;
+                state.not_before_ms = core.now_ms + RETRY_MS;
+                Some(Refusal::new(response::SYSTEM_ERROR, format!("the change is not durable: {error}")))
+            }
+        };
+        let concerned = |other: &Ticket| other.table == ticket.table && other.number <= ticket.number;
+        if refusal.is_none() {
+            let mut topics_changed = false;
+            let mut index = 0;
+            while index < self.pending.len() {
+                if concerned(&self.pending[index].0) {
+                    if let Some((_, change)) = self.pending.remove(index) {
+                        topics_changed |= matches!(change, TableChange::Topic(_) | TableChange::TopicRemoved(_));
+                        core.publish(change);
+                    }
+                } else {
+                    index += 1;
+                }
+            }
+            if topics_changed {
+                self.env.registration.update(self.topics.snapshot());
+            }
+        }
+        let (done, waiting): (Vec<_>, Vec<_>) = self.parked.drain(..).partition(|(ticket, _)| concerned(ticket));
+        self.parked = waiting;
+        done.into_iter().map(|(_, forwarded)| (forwarded, refusal.as_ref().map(|r| Refusal::new(r.code, r.remark.clone())))).collect()
+    }
+
+    /// Whether all that was changed is durable; asked while the broker stops.
+    pub fn all_written(&self) -> bool {
+        self.writes.iter().all(|state| state.written == state.number)
+    }
+
+    /// Ends the writer's thread.
+    pub fn stop(&mut self) {
+        self.writer.stop();
+    }
+
+    // ---- progress ------------------------------------------------------------------------------
+
+    /// Takes progress in that shards export.
+    pub fn progress_changed(&mut self, changes: Vec<Committed>) {
+        let progress = Arc::make_mut(&mut self.progress);
+        for change in changes {
+            match change.queue_offset {
+                Some(queue_offset) => {
+                    progress.entry(change.key).or_default().insert(change.queue_id, queue_offset);
+                }
+                None => {
+                    if let Some(queues) = progress.get_mut(&change.key) {
+                        queues.remove(&change.queue_id);
+                        if queues.is_empty() {
+                            progress.remove(&change.key);
+                        }
+                    }
+                }
+            }
+        }
+        self.progress_dirty = true;
+    }
+
+    /// Has progress and delay offsets written now, whatever their interval.
+    pub fn write_progress_now(&mut self) {
+        self.progress_at_ms = 0;
+        self.delay_at_ms = 0;
+        self.write_progress(i64::MAX);
+    }
+
+    fn write_progress(&mut self, now_ms: i64) {
+        if self.progress_dirty && now_ms.saturating_sub(self.progress_at_ms) >= self.env.options.progress_interval_ms {
+            self.progress_dirty = false;
+            self.progress_at_ms = now_ms;
+            self.touch(Table::Progress);
+        }
+        if now_ms.saturating_sub(self.delay_at_ms) >= self.env.options.delay_interval_ms {
+            self.delay_at_ms = now_ms;
+            let offsets: Vec<i64> = self.env.delay_offsets.iter().map(|o| o.load(Ordering::Relaxed)).collect();
+            if offsets != self.delay_written {
+                self.delay_written = offsets;
+                self.touch(Table::Delay);
+            }
+        }
+    }
+
+    // ---- clients -------------------------------------------------------------------------------
+
+    /// Publishes what changed in consumer groups and tells their members.
+    pub fn groups_changed(&mut self, core: &mut Core, changes: Vec<GroupChange>) {
+        for change in changes {
+            if let Some(conflict) = &change.conflict {
+                tracing::warn!(group = change.group, "members of one group subscribe differently, messages may be skipped: {conflict}");
+            }
+            if change.publish {
+                let subscriptions = self.clients.consumer_group(&change.group).map(|group| {
+                    let topics = group.subscriptions.iter().map(|(topic, data)| {
+                        let wanted = crate::handler::pull_message::wanted(data);
+                        (topic.clone(), Subscription { data: data.clone(), wanted })
+                    });
+                    Arc::new(GroupSubscriptions {
+                        broadcasting: group.message_model == "BROADCASTING",
+                        topics: topics.collect(),
+                    })
+                });
+                core.publish(TableChange::Subscriptions(change.group.clone(), subscriptions));
+            }
+            let wanted = self.groups.get(&change.group).is_none_or(|group| group.notify_consumer_ids_changed_enable);
+            if change.notify && wanted && self.env.options.notify_consumers {
+                for conn in self.clients.connections_of(&change.group) {
+                    let bytes = crate::handler::client_manage::consumer_ids_changed(&change.group);
+                    core.push(conn, bytes);
+                }
+            }
+        }
+    }
+
+    /// A client's connection is gone.
+    pub fn connection_closed(&mut self, core: &mut Core, conn: ConnId) {
+        let changes = self.clients.connection_closed(conn);
+        self.groups_changed(core, changes);
+    }
+
+    /// Housekeeping every ten milliseconds; most of it does nothing most of the time.
+    pub fn tick(&mut self, core: &mut Core) {
+        let now_ms = core.now_ms;
+        self.write_progress(now_ms);
+        self.write_tables(now_ms);
+        if now_ms - self.scan_at_ms >= SCAN_MS {
+            self.scan_at_ms = now_ms;
+            let (expired, changes) = self.clients.scan(now_ms);
+            for conn in &expired {
+                tracing::info!(conn = conn.0, "client sent no heartbeat for 120 s: removed");
+            }
+            self.groups_changed(core, changes);
+            self.locks.sweep(now_ms);
+        }
+        if now_ms - self.sample_at_ms >= SAMPLE_MS {
+            self.sample_at_ms = now_ms;
+            self.samples.take(Totals::sum(now_ms, &self.env.counters), crate::local_time::day_number(now_ms));
+        }
+    }
+
+    /// The retry topic of a group, made with the queues its config asks for.
+    pub fn retry_topic(&mut self, now_ms: i64, group: &str, unit_mode: bool) -> Option<Ticket> {
+        let queues = self.groups.get(group).map_or(1, |group| group.retry_queue_nums);
+        if queues <= 0 {
+            return None;
+        }
+        let sys_flag = if unit_mode { names::SYS_FLAG_UNIT_SUB } else { 0 };
+        Some(self.own_topic(now_ms, &names::retry_topic(group), queues, 6, sys_flag))
+    }
+}
+
+fn pretty(value: &impl serde::Serialize) -> Result<Vec<u8>, String> {
+    serde_json::to_vec_pretty(value).map_err(|error| error.to_string())
+}

@@ -1,0 +1,129 @@
+//! Everything that crosses shards, on one page.
+//!
+//! Owns the closed list of messages. Each is handled on the receiving shard's committer task, in
+//! the order in which one sender sent them.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use engine::LogRange;
+use protocol::body::{SubscriptionData, SubscriptionGroupConfig, TopicConfig};
+use remoting::net::{AcceptedFd, ConnId};
+
+use crate::call::{Forwarded, ReplyTo};
+use crate::offsets::Committed;
+use crate::tables::Ticket;
+
+/// A message to a shard, from another shard or from one of the broker's ordinary threads.
+#[derive(Debug)]
+pub enum ToShard {
+    /// The acceptor gives this shard a connection.
+    Accepted(AcceptedFd),
+    /// A request for something this shard owns.
+    Request(Forwarded),
+    /// An answer for a connection of this shard.
+    Reply(Reply),
+    /// A message the broker itself stores in a queue of this shard.
+    Put(Box<OwnedPut>),
+    /// A delayed message of this shard's level is in its real queue, or could not be put there.
+    Delivered { level: usize, queue_offset: i64, stored: bool },
+    /// The home shard changed a table; the change is durable.
+    Table(TableChange),
+    /// Progress committed on another shard, for consumerOffset.json (home only).
+    Progress(Vec<Committed>),
+    /// A client's connection is gone (home only).
+    ConnectionClosed(ConnId),
+    /// The table writer finished (home only).
+    TablesWritten { ticket: Ticket, result: Result<(), String> },
+    /// A thread read what a shard must not wait for; the answer can be written now.
+    Read(Box<ReadDone>),
+    /// No new work; held pulls are answered, progress is exported.
+    Stop,
+    /// Every other shard has ended: write the tables and end (home only).
+    Finish,
+}
+
+/// An answer made on one shard for a connection of another.
+#[derive(Debug)]
+pub struct Reply {
+    /// The connection.
+    pub conn: ConnId,
+    /// Header, and body unless it lies in ranges.
+    pub bytes: Vec<u8>,
+    /// Body bytes in segments: payload never crosses cores.
+    pub ranges: Vec<LogRange>,
+}
+
+/// A change of a broker-wide table.
+#[derive(Clone, Debug)]
+pub enum TableChange {
+    /// A topic is new or differs.
+    Topic(Arc<TopicConfig>),
+    /// A topic is gone, its consume queues with it.
+    TopicRemoved(String),
+    /// A group is new or differs.
+    Group(Arc<SubscriptionGroupConfig>),
+    /// A group is gone; its progress too if asked.
+    GroupRemoved { group: String, remove_progress: bool },
+    /// What a consumer group subscribes; `None` when its last member left.
+    Subscriptions(String, Option<Arc<GroupSubscriptions>>),
+}
+
+/// What the members of a consumer group subscribe.
+#[derive(Debug)]
+pub struct GroupSubscriptions {
+    /// `BROADCASTING` or `CLUSTERING`.
+    pub broadcasting: bool,
+    /// By topic.
+    pub topics: std::collections::HashMap<String, Subscription>,
+}
+
+/// A subscription made ready for pulls.
+#[derive(Debug)]
+pub struct Subscription {
+    /// As the client sent it.
+    pub data: SubscriptionData,
+    /// The filter it stands for.
+    pub wanted: crate::holds::Wanted,
+}
+
+/// A message the broker itself stores: delayed delivery, send back, retry.
+#[derive(Debug)]
+pub struct OwnedPut {
+    pub topic: String,
+    pub queue_id: u32,
+    pub flag: i32,
+    pub sys_flag: i32,
+    pub born_timestamp: i64,
+    pub born_host: SocketAddr,
+    pub store_host: SocketAddr,
+    pub reconsume_times: i32,
+    pub body: Vec<u8>,
+    pub properties: Vec<u8>,
+    pub tags_code: i64,
+    /// Whom to tell.
+    pub ack: Ack,
+}
+
+/// Whom a stored message is acknowledged to.
+#[derive(Debug)]
+pub enum Ack {
+    /// A producer. `queue_id` is the queue it asked for, which the answer repeats even where the
+    /// message lies in a delay queue (Java 4.9.7).
+    Send { to: ReplyTo, queue_id: i32 },
+    /// A consumer that sent a message back.
+    SendBack { to: ReplyTo },
+    /// The delay level (index from 0) that delivers.
+    Delayed { shard: usize, level: usize, queue_offset: i64 },
+    /// Nobody asked for it.
+    Nobody,
+}
+
+/// Something an ordinary thread read for a request.
+#[derive(Debug)]
+pub enum ReadDone {
+    /// The bytes of these ranges are in the page cache now: the answer can be sent.
+    Warm { reply: Reply },
+    /// Answer with these bytes.
+    Reply(Reply),
+}

@@ -1,0 +1,424 @@
+//! Puts a broker together and takes it apart again.
+//!
+//! Owns the order of things: check the machine, listen, open the store, load the tables, start the
+//! shards, register; and backwards: no new connections, withdraw, answer what is in flight, flush,
+//! remove the abort file. Runs on the process's main thread; the shards and helpers are threads.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use engine::{RecoveryReport, ShardSeed};
+use protocol::body::{ConsumerOffsetTable, DelayOffsetTable, SubscriptionGroupWrapper, TopicConfigSerializeWrapper};
+use remoting::net::{self, Acceptor, BindError, ServerOptions, Service};
+use shard::{MeshPort, ShardSpec, ShardThread};
+
+use crate::core::Core;
+use crate::counters::ShardCounters;
+use crate::env::{Env, Inbox};
+use crate::groups::GroupTable;
+use crate::home::{Home, Progress};
+use crate::mesh::{TableChange, ToShard};
+use crate::offload::Offload;
+use crate::offsets::split_key;
+use crate::options::BrokerOptions;
+use crate::registrar::{self, Registration};
+use crate::service::BrokerService;
+use crate::tables::{Table, TableWriter};
+use crate::topics::TopicTable;
+
+/// Messages on the way between two shards.
+const MESH_CAPACITY: usize = 1024;
+/// How long answers in flight are waited for when the broker stops.
+const STOP_TIMEOUT: Duration = Duration::from_secs(8);
+/// How long a start waits for the nameservers before it says that it is up.
+const REGISTER_WAIT: Duration = Duration::from_secs(3);
+const TICK: Duration = Duration::from_millis(10);
+
+/// Why a broker does not start. The text says what was found and what to do.
+#[derive(Debug)]
+pub enum StartError {
+    /// io_uring or locked memory is missing.
+    Machine(shard::Unavailable),
+    /// An address cannot be listened on.
+    Bind(BindError),
+    /// The store cannot be opened.
+    Store(engine::OpenError),
+    /// A table of `config/` and its backup are both unusable.
+    Table(String),
+    /// Anything else of the operating system.
+    Io(String, std::io::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StartError::Machine(error) => error.fmt(f),
+            StartError::Bind(error) => write!(
+                f,
+                "{error}; the broker takes listenPort and the VIP port listenPort - 2 (and keeps listenPort + 1 for slaves): give this broker another listenPort"
+            ),
+            StartError::Store(error) => error.fmt(f),
+            StartError::Table(text) => f.write_str(text),
+            StartError::Io(what, error) => write!(f, "{what}: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+/// A broker that runs.
+pub struct Running {
+    env: Arc<Env>,
+    shards: Vec<ShardThread<()>>,
+    registrars: Vec<std::thread::JoinHandle<()>>,
+    /// What recovery found at start.
+    pub report: RecoveryReport,
+    /// Addresses listened on: listenPort first, VIP second.
+    pub listening: Vec<SocketAddr>,
+    failed: Arc<AtomicBool>,
+}
+
+struct Tables {
+    topics: TopicTable,
+    groups: GroupTable,
+    progress: Progress,
+    delay: Vec<i64>,
+}
+
+/// Starts a broker.
+pub fn start(mut options: BrokerOptions) -> Result<Running, StartError> {
+    shard::probe().map_err(StartError::Machine)?;
+    let mut acceptors = Vec::new();
+    for address in &options.listen {
+        acceptors.push(Acceptor::bind(*address).map_err(StartError::Bind)?);
+    }
+    let listening: Vec<SocketAddr> = acceptors.iter().map(Acceptor::local_addr).collect();
+    let failed = Arc::new(AtomicBool::new(false));
+    let failed_by_store = failed.clone();
+    options.store.on_failure = Some(Arc::new(move |failure| {
+        tracing::error!("{failure}");
+        failed_by_store.store(true, Ordering::Release);
+    }));
+
+    let opened = engine::open(options.store.clone()).map_err(StartError::Store)?;
+    let tables = load_tables(&options)?;
+    let shards = opened.shards.len();
+    let ports = shard::mesh::<ToShard>(shards, MESH_CAPACITY);
+    let inboxes: Vec<_> = ports.iter().map(|port| Arc::new(Inbox::new(port.waker()))).collect();
+    let io = |what: &'static str| move |error| StartError::Io(what.to_owned(), error);
+    let writer = TableWriter::start(options.config_dir.clone(), inboxes[0].clone())
+        .map_err(|error| StartError::Io(format!("cannot prepare {}", options.config_dir.display()), error))?;
+    let env = Arc::new(Env {
+        store: opened.shared.clone(),
+        counters: (0..shards).map(|_| Arc::new(ShardCounters::default())).collect(),
+        delay_offsets: tables.delay.iter().map(|offset| AtomicI64::new(*offset)).collect(),
+        holds: AtomicU64::new(0),
+        offload: Offload::start().map_err(io("cannot start threads"))?,
+        stopping: AtomicBool::new(false),
+        registration: Registration::default(),
+        boot_ms: shard::now_ms(),
+        inboxes,
+        options,
+    });
+    env.registration.update(tables.topics.snapshot());
+    opened.mark_running().map_err(StartError::Store)?;
+
+    let shared = SharedTables::of(&tables);
+    let mut home = Some((tables, writer, acceptors));
+    let mut threads = Vec::new();
+    for (seed, port) in opened.shards.into_iter().zip(ports) {
+        let id = port.id();
+        let (env, shared) = (env.clone(), shared.clone());
+        let own = if id == 0 { home.take() } else { None };
+        let spec = ShardSpec { name: format!("shard-{id}"), cpu: env.options.cpus.get(id).copied().flatten() };
+        let thread = shard::start(spec, move || run_shard(env, seed, port, shared, own));
+        threads.push(thread.map_err(io("cannot start a shard"))?);
+    }
+    let registrars = registrar::start(&env).map_err(io("cannot start a registrar"))?;
+    Ok(Running { env, shards: threads, registrars, report: opened.report, listening, failed })
+}
+
+impl Running {
+    /// Waits until the nameservers know this broker, for a bounded time; how many do.
+    pub fn wait_registered(&self) -> usize {
+        self.env.registration.wait_registered(self.registrars.len(), REGISTER_WAIT)
+    }
+
+    /// Java's boot line, which operators grep for.
+    pub fn boot_line(&self) -> String {
+        let options = &self.env.options;
+        let mut line = format!("The broker[{}, {}] boot success. serializeType=JSON", options.name, options.advertised);
+        if !options.nameservers.is_empty() {
+            line.push_str(&format!(" and name server is {}", options.nameservers.join(";")));
+        }
+        line
+    }
+
+    /// The settings it runs with.
+    pub fn options(&self) -> &BrokerOptions {
+        &self.env.options
+    }
+
+    /// The store failed for good, or a shard ended by itself: the process must end, non-zero.
+    pub fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire) || self.shards.iter().any(ShardThread::is_finished)
+    }
+
+    /// Stops in order. True when everything acknowledged is on disk and the store was closed cleanly.
+    pub fn stop(self) -> bool {
+        let began = Instant::now();
+        tracing::info!("stopping: no new connections, withdrawing from {} nameservers", self.registrars.len());
+        self.env.stopping.store(true, Ordering::Release);
+        self.env.registration.stop();
+        for registrar in self.registrars {
+            let _ = registrar.join();
+        }
+        tracing::info!("answering what is in flight");
+        for inbox in &self.env.inboxes {
+            inbox.post(ToShard::Stop);
+        }
+        let mut clean = !self.failed.load(Ordering::Acquire);
+        let mut shards = self.shards;
+        let home = shards.remove(0);
+        for shard in shards {
+            clean &= shard.join().is_ok();
+        }
+        self.env.inboxes[0].post(ToShard::Finish);
+        clean &= home.join().is_ok();
+        tracing::info!("flushing the store");
+        match self.env.store.stop() {
+            Ok(()) => {}
+            Err(failure) => {
+                tracing::error!("{failure}");
+                clean = false;
+            }
+        }
+        tracing::info!(ms = began.elapsed().as_millis() as u64, "broker stopped");
+        clean
+    }
+}
+
+type HomeParts = (Tables, TableWriter, Vec<Acceptor>);
+
+/// What every shard gets of the tables at start.
+#[derive(Clone)]
+struct SharedTables {
+    topics: Vec<Arc<protocol::body::TopicConfig>>,
+    groups: Vec<Arc<protocol::body::SubscriptionGroupConfig>>,
+    progress: Arc<Progress>,
+}
+
+impl SharedTables {
+    fn of(tables: &Tables) -> Self {
+        SharedTables {
+            topics: tables.topics.iter().cloned().collect(),
+            groups: tables.groups.iter().cloned().collect(),
+            progress: Arc::new(tables.progress.clone()),
+        }
+    }
+}
+
+async fn run_shard(
+    env: Arc<Env>,
+    seed: ShardSeed,
+    port: MeshPort<ToShard>,
+    shared: SharedTables,
+    home: Option<HomeParts>,
+) {
+    port.attach();
+    let id = port.id();
+    let port = Rc::new(port);
+    let inbox = env.inboxes[id].clone();
+    env.store.on_progress(id, Box::new(move || inbox.wake()));
+    let mut acceptors = Vec::new();
+    let home = home.map(|(tables, writer, listening)| {
+        acceptors = listening;
+        Box::new(Home::new(env.clone(), tables.topics, tables.groups, tables.progress, writer))
+    });
+    let mut core = Core::new(id, env.clone(), seed.into_store(), port.clone(), home);
+    for topic in shared.topics {
+        core.apply(TableChange::Topic(topic));
+    }
+    for group in shared.groups {
+        core.apply(TableChange::Group(group));
+    }
+    load_progress(&mut core, &shared.progress);
+    drop(shared.progress);
+
+    let core = Rc::new(RefCell::new(core));
+    let service: Rc<dyn Service> =
+        Rc::new(BrokerService::new(core.clone(), port.clone(), env.inboxes[0].clone()));
+    let server = Rc::new(ServerOptions {
+        frame_max: env.options.server.frame_size_max,
+        idle_timeout: Duration::from_millis(env.options.server.idle_timeout_ms),
+        started_frame_timeout: Duration::from_millis(env.options.server.started_frame_timeout_ms),
+        connections_max: env.options.server.connections_max,
+        per_connection_out_max: env.options.server.connection_out_size_max,
+        flush_after_read: false,
+        ..ServerOptions::default()
+    });
+    if id == 0 && env.options.flush_on_ring {
+        shard::spawn_local(engine::flush::run_on_ring(env.store.clone()));
+    }
+    let ticking = core.clone();
+    shard::tick::every(TICK, move || {
+        if let Ok(mut core) = ticking.try_borrow_mut() {
+            core.tick();
+        }
+    });
+    for acceptor in acceptors {
+        shard::spawn_local(accept(acceptor, env.clone(), core.clone(), service.clone(), server.clone()));
+    }
+
+    let mut stopping_since = None;
+    loop {
+        port.wait().await;
+        let (turn, accepted, stopping) = {
+            let mut core = core.borrow_mut();
+            let turn = core.turn();
+            (turn, std::mem::take(&mut core.accepted), core.stopping)
+        };
+        for socket in accepted {
+            net::adopt(socket, id, service.clone(), server.clone());
+        }
+        net::flush_dirty();
+        let more = match turn {
+            Ok(more) => more,
+            Err(failure) => {
+                tracing::error!("{failure}");
+                // Whoever waits is answered with an error, never with a success; then the process ends.
+                shard::turn().await;
+                net::flush_dirty();
+                return;
+            }
+        };
+        if stopping {
+            let since = *stopping_since.get_or_insert_with(Instant::now);
+            let late = since.elapsed() > STOP_TIMEOUT;
+            let done = {
+                let core = core.borrow();
+                let home_done = core.home.as_ref().is_none_or(|home| core.finishing && home.all_written());
+                core.is_idle() && home_done
+            };
+            if done || late {
+                if late {
+                    tracing::warn!(shard = id, "stopping with answers still in flight after {STOP_TIMEOUT:?}");
+                }
+                break;
+            }
+            port.poke();
+            shard::sleep(Duration::from_millis(2)).await;
+        }
+        if more {
+            port.poke();
+            shard::turn().await;
+        }
+    }
+    drain_output().await;
+    net::close_all();
+    let mut core = core.borrow_mut();
+    core.store.shutdown();
+    if let Some(home) = &mut core.home {
+        home.stop();
+    }
+}
+
+/// Gives the last answers a moment to leave.
+async fn drain_output() {
+    let deadline = Instant::now() + Duration::from_millis(500);
+    while net::unsent_bytes() > 0 && Instant::now() < deadline {
+        net::flush_dirty();
+        shard::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+/// Accepts on one address and deals connections to the shards in turn.
+async fn accept(
+    acceptor: Acceptor,
+    env: Arc<Env>,
+    core: Rc<RefCell<Core>>,
+    service: Rc<dyn Service>,
+    server: Rc<ServerOptions>,
+) {
+    let mut next = 0;
+    loop {
+        let accepted = acceptor.accept().await;
+        if env.stopping.load(Ordering::Acquire) {
+            return;
+        }
+        let to = next % env.shards();
+        next += 1;
+        if to == 0 {
+            net::adopt(accepted, 0, service.clone(), server.clone());
+        } else {
+            core.borrow_mut().send(to, ToShard::Accepted(accepted));
+        }
+    }
+}
+
+// ---- tables ------------------------------------------------------------------------------------
+
+fn load<T>(dir: &Path, table: Table, parse: impl Fn(&[u8]) -> Result<T, String>) -> Result<Option<T>, StartError> {
+    use engine::tables::Loaded;
+    let path = dir.join(table.file_name());
+    match engine::tables::read_table(&path, parse) {
+        Ok(Loaded::Main(value)) => Ok(Some(value)),
+        Ok(Loaded::Backup(value, line)) => {
+            tracing::warn!("{line}");
+            Ok(Some(value))
+        }
+        Ok(Loaded::Missing) => Ok(None),
+        Err(error) => Err(StartError::Table(format!(
+            "{error}; restore one of them from a copy, or move both away to start with an empty table"
+        ))),
+    }
+}
+
+fn load_tables(options: &BrokerOptions) -> Result<Tables, StartError> {
+    let dir = &options.config_dir;
+    let text = |error: protocol::json::JsonError| error.to_string();
+    let topics = load(dir, Table::Topics, |bytes| TopicConfigSerializeWrapper::from_json(bytes).map_err(text))?;
+    let groups = load(dir, Table::Groups, |bytes| SubscriptionGroupWrapper::from_json(bytes).map_err(text))?;
+    let progress = load(dir, Table::Progress, |bytes| ConsumerOffsetTable::from_json(bytes).map_err(text))?;
+    let delay = load(dir, Table::Delay, |bytes| DelayOffsetTable::from_json(bytes).map_err(text))?;
+    let delay = delay.map(|table| table.offset_table).unwrap_or_default();
+    Ok(Tables {
+        topics: TopicTable::new(options.topics.clone(), topics),
+        groups: GroupTable::new(options.auto_create_groups, groups),
+        progress: progress.map(|table| table.offset_table).unwrap_or_default(),
+        delay: (1..=options.delay_levels_ms.len() as i32).map(|level| delay.get(&level).copied().unwrap_or(0)).collect(),
+    })
+}
+
+/// Takes the progress on this shard's queues. What lies beyond a queue's end, after a crash that
+/// lost messages never acknowledged as durable, is brought back to the end: new messages must not
+/// be skipped.
+fn load_progress(core: &mut Core, progress: &Progress) {
+    let shards = core.env.shards();
+    for (key, queues) in progress {
+        let Some((topic, group)) = split_key(key) else {
+            tracing::warn!(key, "consumerOffset.json: a key that is not topic@group is left out");
+            continue;
+        };
+        for (queue_id, queue_offset) in queues {
+            let Ok(id) = u32::try_from(*queue_id) else { continue };
+            if engine::owner(topic, id, shards) != core.id {
+                continue;
+            }
+            let max = core.store.queue_if_known(topic, id).map_or(0, |slot| core.store.max_offset(slot));
+            let queue_offset = if *queue_offset > max && max > 0 {
+                tracing::warn!(group, topic, queue_id, committed = queue_offset, end = max, "progress lies beyond the queue's end: brought back");
+                max
+            } else {
+                *queue_offset
+            };
+            core.progress.load(group, topic, *queue_id, queue_offset);
+        }
+    }
+}
