@@ -42,8 +42,6 @@ pub enum SegmentPrepare {
     Zero,
     /// Space allocated.
     Allocate,
-    /// Nothing; a file is made when it is needed.
-    Off,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -279,7 +277,6 @@ impl StoreSettings {
             lock_path: root.join("lock"),
             segment_size: number("mappedFileSizeCommitLog"),
             segment_prepare: match values.text("segmentPrepare") {
-                Some("off") => SegmentPrepare::Off,
                 Some("allocate") => SegmentPrepare::Allocate,
                 _ => SegmentPrepare::Zero,
             },

@@ -155,6 +155,7 @@ fn check_paths(settings: &BrokerSettings, values: &Values, report: &mut Report) 
 
     // All keys that name one directory in one line: that is one mistake, not six.
     let mut seen: Vec<PathBuf> = Vec::new();
+    let mut shared = false;
     for (_, path) in paths {
         let path = normal(path);
         if seen.contains(&path) {
@@ -163,6 +164,7 @@ fn check_paths(settings: &BrokerSettings, values: &Values, report: &mut Report) 
         let same: Vec<&'static str> =
             paths.iter().filter(|(_, other)| normal(other) == path).map(|row| row.0).collect();
         if same.len() > 1 {
+            shared = true;
             let remedy = match same.contains(&"storePathRootDir") {
                 true => "keep storePathRootDir and remove the others, their defaults lie under it",
                 false => "give each a path of its own, or remove them for the defaults under storePathRootDir",
@@ -173,10 +175,19 @@ fn check_paths(settings: &BrokerSettings, values: &Values, report: &mut Report) 
         }
         seen.push(path);
     }
+    if shared {
+        return;
+    }
+    let root = normal(&settings.store.root);
     for (outer_key, outer) in paths.into_iter().filter(|(key, _)| DIRECTORIES.contains(key)) {
         let outer_path = normal(outer);
+        let root_inside = root != outer_path && root.starts_with(&outer_path);
         for (key, path) in paths {
             let path = normal(path);
+            // What lies under a misplaced root moves with it.
+            if root_inside && path != root && path.starts_with(&root) {
+                continue;
+            }
             if path != outer_path && path.starts_with(&outer_path) {
                 let text = format!(
                     "{key} ({}) lies inside {outer_key} ({}), which must hold nothing else; move one of the two",

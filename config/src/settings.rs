@@ -15,8 +15,6 @@ pub struct ServerSettings {
     pub backlog: u32,
     /// serverChannelMaxIdleTimeSeconds, in ms
     pub idle_timeout_ms: u64,
-    /// firstFrameTimeoutMillis
-    pub first_frame_timeout_ms: u64,
     /// startedFrameTimeoutMillis
     pub started_frame_timeout_ms: u64,
     /// frameMaxLength, bytes
@@ -39,7 +37,6 @@ impl ServerSettings {
             bind_address,
             backlog: unsigned(values, "serverSocketBacklog") as u32,
             idle_timeout_ms: unsigned(values, "serverChannelMaxIdleTimeSeconds").saturating_mul(1_000),
-            first_frame_timeout_ms: unsigned(values, "firstFrameTimeoutMillis"),
             started_frame_timeout_ms: unsigned(values, "startedFrameTimeoutMillis"),
             frame_size_max: unsigned(values, "frameMaxLength") as usize,
             connections_max: unsigned(values, "connectionsMax") as usize,

@@ -20,7 +20,7 @@ pub(super) const KEYS: &[Key] = &[
     null_path("abortFile").live("file that exists while the broker runs; unset: abort under the root"),
     // The log.
     choice("flushWay", "ring", &["ring", "thread"]).live("who calls fdatasync: the shard's ring or a thread of its own"),
-    choice("segmentPrepare", "zero", &["zero", "allocate", "off"]).live("the next commit log file: space allocated and zeros written, space allocated, or made when needed"),
+    choice("segmentPrepare", "zero", &["zero", "allocate"]).live("the next commit log file is made ahead: space and zeros, or space only"),
     int_in("diskSpaceCleanForciblyRatio", "85", 10, 99).live("percent of the disk from which files not yet expired are deleted (cleanFileForciblyEnable)"),
     int_in("diskSpaceWarningLevelRatio", "90", 10, 99).live("percent of the disk from which sends are refused"),
     // Bounds.
@@ -29,7 +29,6 @@ pub(super) const KEYS: &[Key] = &[
     int_in("frameMaxLength", "16777216", 65_536, 64 * 1024 * 1024).live("bytes a request may have"),
     int_in("connectionsMax", "10000", 1, 1_000_000).live("connections served at once"),
     int_in("connectionOutMax", "4194304", 65_536, INT_MAX).live("bytes of answers that may wait for a slow reader"),
-    int_in("firstFrameTimeoutMillis", "10000", 100, INT_MAX).live("ms a new connection has for its first request"),
     int_in("startedFrameTimeoutMillis", "30000", 100, INT_MAX).live("ms a request may take to arrive"),
     int_in("scanNotActiveBrokerInterval", "10000", 10, INT_MAX).live("ms between a nameserver's looks for brokers gone silent"),
     int_in("brokerChannelExpiredTime", "120000", 100, INT_MAX).live("ms without registration before a nameserver forgets a broker"),

@@ -63,7 +63,7 @@ pub(super) const KEYS: &[Key] = &[
     int("slaveTimeout", "3000").later("ms a send waits for a slave", Switch::Never, REPLICATION),
     text("messageDelayLevel", DELAY_LEVELS).live("delay of each level; units s, m, h, d"),
     long_in("flushDelayOffsetInterval", "10000", 10, INT_MAX).live("ms between writes of delayOffset.json"),
-    boolean("cleanFileForciblyEnable", true).live("delete files that are not expired when the disk is nearly full"),
+    boolean("cleanFileForciblyEnable", true).important().live("delete files that are not expired when the disk is nearly full"),
     boolean("warmMapedFileEnable", false).accepted("touch the pages of a new file", "files are prepared before they are used, see segmentPrepare"),
     boolean("offsetCheckInSlave", false).later("correct impossible pull offsets on slaves too", Switch::Never, REPLICATION),
     boolean("debugLockEnable", false).accepted("print stacks when the append lock is held long", "the tail of the log is reserved in one short step, there is no append lock to choose"),
