@@ -193,7 +193,9 @@ mod tests {
         let dir = TempDir::new("kv");
         let path = dir.path().join("kvConfig.json");
         for (path, content) in [(path.clone(), main), (durable::beside(&path, ".bak"), backup)] {
-            content.map(|content| fs::write(path, content).unwrap());
+            if let Some(content) = content {
+                fs::write(path, content).unwrap();
+            }
         }
         match (KvConfig::load(&path), expected) {
             (Ok((kv, line)), Ok((value, has_line))) => {

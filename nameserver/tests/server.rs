@@ -81,7 +81,7 @@ fn several_brokers_share_topics_and_are_listed() {
     let server = start(&dir, "");
     let mut brokers: Vec<_> = (0..5).map(|_| Peer::connect(server.address())).collect();
     for (i, broker) in brokers.iter_mut().enumerate() {
-        broker.register(&format!("b{i}"), "0", &format!("h{i}:1"), i % 2 == 0, &body_of(i));
+        broker.register(&format!("b{i}"), "0", &format!("h{i}:1"), i.is_multiple_of(2), &body_of(i));
     }
     let mut client = Peer::connect(server.address());
     let route = client.route("shared").json();
@@ -99,7 +99,7 @@ fn several_brokers_share_topics_and_are_listed() {
     fn body_of(i: usize) -> Vec<u8> {
         let own = format!("own{i}");
         let topics = [own.as_str(), "shared"];
-        if i % 2 == 0 { compressed_body(topics) } else { register_body(1, topics) }
+        if i.is_multiple_of(2) { compressed_body(topics) } else { register_body(1, topics) }
     }
 }
 
