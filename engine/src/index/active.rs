@@ -137,8 +137,7 @@ impl Active {
             header.begin_timestamp = key.store_timestamp;
             header.begin_physical = key.physical_offset;
         }
-        let seconds = key.store_timestamp.saturating_sub(header.begin_timestamp) / 1000;
-        let seconds = if header.begin_timestamp <= 0 { 0 } else { seconds.clamp(0, i64::from(i32::MAX)) as i32 };
+        let seconds = header.seconds_to(key.store_timestamp);
         let entry = Entry { hash: key.hash, physical_offset: key.physical_offset, seconds, previous };
         self.pending.extend_from_slice(&entry.encode());
         header.slots_used += u32::from(previous == 0);

@@ -88,6 +88,14 @@ impl Header {
         }
     }
 
+    /// The time an entry is given: whole seconds since the file's begin, never negative (Java 4.x).
+    pub(super) fn seconds_to(&self, store_timestamp: i64) -> i32 {
+        if self.begin_timestamp <= 0 {
+            return 0;
+        }
+        (store_timestamp.saturating_sub(self.begin_timestamp) / 1000).clamp(0, i64::from(i32::MAX)) as i32
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.next_entry <= 1
     }

@@ -115,10 +115,10 @@ impl Drop for Follower {
     }
 }
 
-struct Walker {
-    index: Arc<Index>,
-    log: Arc<dyn LogReader>,
-    keys: Vec<Key>,
+pub(super) struct Walker {
+    pub(super) index: Arc<Index>,
+    pub(super) log: Arc<dyn LogReader>,
+    pub(super) keys: Vec<Key>,
 }
 
 impl Walker {
@@ -167,7 +167,7 @@ impl Walker {
     }
 
     /// Indexes some records; false when there are none.
-    fn step(&mut self) -> io::Result<bool> {
+    pub(super) fn step(&mut self) -> io::Result<bool> {
         let readable = self.log.readable();
         let from = self.index.followed_to();
         let at = from.max(self.log.log_min());

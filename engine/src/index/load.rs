@@ -31,6 +31,13 @@ pub(super) fn load(dir: &Path, layout: Layout, unclean_bound_ms: Option<i64>) ->
             }
         }
     }
+    // A file without entries is the newest one; elsewhere its header is lost.
+    let with_entries = files.iter().rposition(|(_, header)| !header.is_empty()).map_or(0, |i| i + 1);
+    if let Some(emptied) = files.iter().take(with_entries).position(|(_, header)| header.is_empty()) {
+        for (path, _) in files.drain(emptied..) {
+            discard(&path, "has lost its header, or follows such a file")?;
+        }
+    }
     // Names follow the clock, which may have been put back; offsets in the log do not.
     files.sort_by_key(|(_, header)| (header.begin_physical, header.end_physical));
     let mut state = State { indexed_through: -1, ..State::default() };
@@ -122,14 +129,22 @@ fn examine(path: &Path, layout: Layout) -> io::Result<Result<Header, String>> {
     let header = Header::decode(&bytes);
     let sane = header.next_entry <= layout.entries
         && header.slots_used < header.next_entry.max(1)
-        && (0..=header.end_physical).contains(&header.begin_physical);
+        && (0..=header.end_physical).contains(&header.begin_physical)
+        && header.begin_timestamp.min(header.end_timestamp) >= 0;
     if !sane {
         return Ok(Err(format!("has a header that cannot be: {header:?}")));
     }
     if !header.is_empty() {
         let read = |number| Entry::read(&file, layout, number).map_err(|e| failed(path, "read its entries", e));
         let (first, last) = (read(1)?, read(header.next_entry - 1)?);
-        if (first.physical_offset, last.physical_offset) != (header.begin_physical, header.end_physical) {
+        let offsets_fit = (first.physical_offset, last.physical_offset) == (header.begin_physical, header.end_physical);
+        // Java counts the first entry's seconds from the previous file's end, so it says nothing.
+        let times_fit = if header.next_entry == 2 {
+            header.begin_timestamp == header.end_timestamp
+        } else {
+            last.seconds == header.seconds_to(header.end_timestamp)
+        };
+        if !offsets_fit || !times_fit {
             return Ok(Err("has a header that does not fit its first and last entry".to_owned()));
         }
     }
