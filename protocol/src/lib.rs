@@ -4,6 +4,7 @@
 //! Everything here is a plain function or value and runs on whichever core calls it. Input is never trusted: all
 //! readers are bounded and answer with an error, never with a panic.
 
+pub mod body;
 pub mod code;
 pub mod command;
 pub mod field_writer;
@@ -14,8 +15,10 @@ mod header_rocketmq;
 pub mod json;
 pub mod language;
 pub mod message;
+pub mod topic;
 pub mod version;
 
+pub use body::Body;
 pub use command::{Command, Head, HeaderForm, write_command};
 pub use field_writer::FieldWriter;
 pub use fields::{Fields, Text};
