@@ -1,0 +1,111 @@
+//! One non-blocking connection of the loader: bytes out, frames in.
+//!
+//! Owns the socket and both buffers. Must not know what the frames mean.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::{AsRawFd, RawFd};
+
+use protocol::frame_len;
+
+use crate::epoll::Epoll;
+
+const READ_SIZE: usize = 256 * 1024;
+
+/// A connection.
+pub struct Link {
+    stream: TcpStream,
+    token: u64,
+    /// Frames to send; append, then [`Link::send`].
+    pub out: Vec<u8>,
+    sent: usize,
+    watches_writable: bool,
+    input: Vec<u8>,
+    begin: usize,
+    end: usize,
+}
+
+impl Link {
+    /// Connects and lets the epoll instance watch it.
+    pub fn connect(address: SocketAddr, epoll: &Epoll, token: u64) -> io::Result<Link> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        stream.set_nonblocking(true)?;
+        epoll.add(stream.as_raw_fd(), token)?;
+        Ok(Link {
+            stream,
+            token,
+            out: Vec::new(),
+            sent: 0,
+            watches_writable: false,
+            input: vec![0; READ_SIZE],
+            begin: 0,
+            end: 0,
+        })
+    }
+
+    fn fd(&self) -> RawFd {
+        self.stream.as_raw_fd()
+    }
+
+    /// Sends as much of `out` as the socket takes; the rest goes once it is writable.
+    pub fn send(&mut self, epoll: &Epoll) -> io::Result<()> {
+        while self.sent < self.out.len() {
+            match self.stream.write(&self.out[self.sent..]) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(len) => self.sent += len,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if !self.watches_writable {
+                        self.watches_writable = true;
+                        epoll.watch_writable(self.fd(), self.token, true)?;
+                    }
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        self.out.clear();
+        self.sent = 0;
+        if self.watches_writable {
+            self.watches_writable = false;
+            epoll.watch_writable(self.fd(), self.token, false)?;
+        }
+        Ok(())
+    }
+
+    /// Reads what is there and calls back with each whole frame.
+    pub fn receive(&mut self, mut frame: impl FnMut(&[u8]) -> Result<(), String>) -> Result<(), String> {
+        loop {
+            if self.end == self.input.len() {
+                self.make_room();
+            }
+            match self.stream.read(&mut self.input[self.end..]) {
+                Ok(0) => return Err("the broker closed the connection".into()),
+                Ok(len) => self.end += len,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(format!("reading: {error}")),
+            }
+            while let Some(len) =
+                frame_len(&self.input[self.begin..self.end], protocol::FRAME_MAX).map_err(|error| error.to_string())?
+                && self.end - self.begin >= len
+            {
+                frame(&self.input[self.begin..self.begin + len])?;
+                self.begin += len;
+            }
+            if self.begin == self.end {
+                (self.begin, self.end) = (0, 0);
+                return Ok(());
+            }
+        }
+    }
+
+    /// Moves the half frame to the front; grows the buffer when it fills it.
+    fn make_room(&mut self) {
+        self.input.copy_within(self.begin..self.end, 0);
+        self.end -= self.begin;
+        self.begin = 0;
+        if self.end == self.input.len() {
+            self.input.resize(self.input.len() * 2, 0);
+        }
+    }
+}
