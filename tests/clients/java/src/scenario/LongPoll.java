@@ -30,7 +30,7 @@ final class LongPoll extends Case {
         });
         consumer.start();
         producer.send(message(topic, "T", "first"));
-        Mismatch.unless(waiting[0].await(30, TimeUnit.SECONDS), "first message not consumed within 30 s");
+        Mismatch.unless(waiting[0].await(90, TimeUnit.SECONDS), "first message not consumed within 90 s");
         List<Long> times = new ArrayList<>();
         for (int i = 0; i < 50; i++) {
             waiting[0] = new CountDownLatch(1);

@@ -60,7 +60,8 @@ public final class Scenario {
         List<String> names = new ArrayList<>();
         String wanted = argv.length > 0 ? argv[0] : "";
         for (String name : wanted.equals("all") ? ALL.keySet() : java.util.Arrays.asList(wanted.split(","))) {
-            if (wanted.equals("all") && (name.equals("backlog") || name.equals("lite-pull") && !hasLitePull())) {
+            // The 5.x lite pull consumer sends LITE_PULL_MESSAGE (361), which no 4.x broker knows; it is run only when asked for.
+            if (wanted.equals("all") && (name.equals("backlog") || name.equals("lite-pull") && (!hasLitePull() || Compat.isFive()))) {
                 continue;
             }
             if (!ALL.containsKey(name)) {
