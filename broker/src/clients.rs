@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use protocol::body::{HeartbeatData, SubscriptionData};
+use protocol::body::{ConsumeFromWhere, ConsumeType, HeartbeatData, MessageModel, SubscriptionData};
 use remoting::net::ConnId;
 
 /// A client that is silent for this long is gone (Java: `CHANNEL_EXPIRED_TIMEOUT`, 120 s).
@@ -29,11 +29,11 @@ pub struct Member {
 #[derive(Clone, Debug, Default)]
 pub struct ConsumerGroup {
     /// `CONSUME_ACTIVELY` or `CONSUME_PASSIVELY`.
-    pub consume_type: String,
+    pub consume_type: ConsumeType,
     /// `CLUSTERING` or `BROADCASTING`.
-    pub message_model: String,
+    pub message_model: MessageModel,
     /// Where a group without progress begins.
-    pub consume_from_where: String,
+    pub consume_from_where: ConsumeFromWhere,
     /// Members by connection.
     pub members: BTreeMap<ConnId, Member>,
     /// Subscriptions by topic. The last writer wins across members, as in Java 4.9.7.
@@ -97,9 +97,9 @@ impl ClientRegistry {
                 groups_of.consumers.push(consumer.group_name.clone());
             }
             let group = self.consumers.entry(consumer.group_name.clone()).or_default();
-            group.consume_type.clone_from(&consumer.consume_type);
-            group.message_model.clone_from(&consumer.message_model);
-            group.consume_from_where.clone_from(&consumer.consume_from_where);
+            group.consume_type = consumer.consume_type;
+            group.message_model = consumer.message_model;
+            group.consume_from_where = consumer.consume_from_where;
             let mut notify = group.members.insert(connection, member.clone()).is_none();
             let mut publish = notify;
             let mut conflict = None;
@@ -107,7 +107,7 @@ impl ClientRegistry {
             for subscription in &consumer.subscription_data_set {
                 match group.subscriptions.get_mut(&subscription.topic) {
                     None => {
-                        if group.members.len() > 1 && !protocol::topic::is_retry_topic(&subscription.topic) {
+                        if group.members.len() > 1 && !protocol::topic::is_retry(&subscription.topic) {
                             conflict = Some(format!("{} adds topic {}", data.client_id, subscription.topic));
                         }
                         group.subscriptions.insert(subscription.topic.clone(), subscription.clone());
@@ -236,8 +236,6 @@ mod tests {
         data.producer_data_set.push(ProducerData { group_name: format!("{group}-p") });
         data.consumer_data_set.push(ConsumerData {
             group_name: group.into(),
-            consume_type: "CONSUME_PASSIVELY".into(),
-            message_model: "CLUSTERING".into(),
             subscription_data_set: topics
                 .iter()
                 .map(|(topic, expression, version)| SubscriptionData {

@@ -13,7 +13,7 @@ use std::time::Instant;
 use engine::{LogRange, PutMessage, PutOutcome, ShardStore};
 use protocol::body::{SubscriptionGroupConfig, TopicConfig};
 use protocol::code::response;
-use protocol::command::{Command, FieldWriter, write_command};
+use protocol::{Command, FieldWriter, write_command};
 use remoting::net::{self, AcceptedFd, ConnId, FilePart};
 use shard::MeshPort;
 

@@ -16,10 +16,18 @@ pub fn is_send(code: i32) -> bool {
     matches!(code, request::SEND_MESSAGE | request::SEND_MESSAGE_V2 | request::SEND_BATCH_MESSAGE)
 }
 
+/// What a broker that stops no longer takes: commits of progress and questions still are.
+fn takes_new_work(code: i32) -> bool {
+    is_send(code) || matches!(code, request::CONSUMER_SEND_MSG_BACK | request::UPDATE_AND_CREATE_TOPIC)
+}
+
 /// Runs the handler of a request.
 pub fn handle(core: &mut Core, call: &Call<'_>) -> Handled {
     core.now_ms = shard::now_ms();
     ShardCounters::add(&core.counters.requests, 1);
+    if core.stopping && takes_new_work(call.command.code) {
+        return Err(Refusal::new(response::SERVICE_NOT_AVAILABLE, "service not available now: the broker is shutting down"));
+    }
     match call.command.code {
         request::SEND_MESSAGE | request::SEND_MESSAGE_V2 | request::SEND_BATCH_MESSAGE => send_message::handle(core, call),
         request::PULL_MESSAGE => pull_message::handle(core, call),

@@ -29,6 +29,7 @@ pub fn options(settings: &BrokerSettings, config_text: String) -> Result<BrokerO
         nameservers: settings.namesrv_addrs.clone(),
         register_period_ms: settings.register_interval_ms.clamp(10_000, 60_000),
         register_timeout_ms: settings.register_timeout_ms,
+        connect_timeout_ms: settings.connect_timeout_ms,
         compressed_register: settings.register_compressed,
         force_register: settings.register_forced,
         permission: settings.broker_permission,

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use protocol::body::MessageModel;
 use protocol::code::response;
 use protocol::topic as names;
 use remoting::net::ConnId;
@@ -22,7 +23,7 @@ use crate::locks::LockTable;
 use crate::mesh::{GroupSubscriptions, Subscription, TableChange};
 use crate::offsets::Committed;
 use crate::tables::{Job, Table, TableWriter, Ticket};
-use crate::topics::{NoTopic, TopicTable};
+use crate::topics::{NoTopic, TopicTable, sys_flag};
 
 /// Requests that may wait for table changes.
 const PARKED_MAX: usize = 65_536;
@@ -335,7 +336,7 @@ impl Home {
                         (topic.clone(), Subscription { data: data.clone(), wanted })
                     });
                     Arc::new(GroupSubscriptions {
-                        broadcasting: group.message_model == "BROADCASTING",
+                        broadcasting: group.message_model == MessageModel::Broadcasting,
                         topics: topics.collect(),
                     })
                 });
@@ -383,7 +384,7 @@ impl Home {
         if queues <= 0 {
             return None;
         }
-        let sys_flag = if unit_mode { names::SYS_FLAG_UNIT_SUB } else { 0 };
+        let sys_flag = if unit_mode { sys_flag::UNIT_SUB } else { 0 };
         Some(self.own_topic(now_ms, &names::retry_topic(group), queues, 6, sys_flag))
     }
 }

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// Settings of one broker, fixed while it runs.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct BrokerOptions {
     /// `brokerClusterName`.
     pub cluster: String,
@@ -26,6 +26,8 @@ pub struct BrokerOptions {
     pub register_period_ms: u64,
     /// `registerBrokerTimeoutMills`.
     pub register_timeout_ms: u64,
+    /// `connectTimeoutMillis`.
+    pub connect_timeout_ms: u64,
     /// `compressedRegister`.
     pub compressed_register: bool,
     /// `forceRegister`.

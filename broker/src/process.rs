@@ -42,7 +42,7 @@ pub fn log_to_stdout() {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,glommio=warn"));
     // Already set by an embedding process: then its choice stands.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_target(false).try_init();
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_target(false).try_init();
 }
 
 /// The process's surroundings, network cards included.
@@ -118,6 +118,13 @@ pub fn tell(report: &Report) -> bool {
     report.is_ok()
 }
 
+/// A line on standard output that operators and scripts wait for. A closed pipe is no reason to end.
+pub fn say(line: &str) {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}
+
 /// One message with cause and remedy on standard error.
 pub fn fail(what: &str, error: &StartError) -> ExitCode {
     eprintln!("{what} does not start: {error}");
@@ -125,16 +132,14 @@ pub fn fail(what: &str, error: &StartError) -> ExitCode {
 }
 
 /// Waits for a signal or for the broker to fail; stops it; the process's exit code.
-pub fn run_until_signal(running: Running, before_stop: impl FnOnce()) -> ExitCode {
+pub fn run_until_signal(running: Running) -> ExitCode {
     loop {
         if let Some(signal) = shard::signals::wait(Duration::from_millis(200)) {
             tracing::info!("{signal}: stopping");
-            before_stop();
             return if running.stop() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
         }
         if running.has_failed() {
             eprintln!("the broker ends: its store failed; acknowledged messages are recovered at the next start");
-            before_stop();
             running.stop();
             return ExitCode::FAILURE;
         }

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use protocol::body::{DataVersion, RegisterBrokerBody, TopicConfigSerializeWrapper};
+use protocol::body::{Body, DataVersion, RegisterBrokerBody, TopicConfigSerializeWrapper};
 use protocol::code::{request, response};
 use protocol::command::HeaderForm;
 use protocol::header::{QueryDataVersionHeader, RegisterBrokerHeader, UnregisterBrokerHeader};
@@ -27,7 +27,6 @@ const MANY_TOPICS: usize = 2_000;
 /// From this body size on, the compressed form is used whatever `compressedRegister` says: the Java
 /// nameserver closes connections that send frames over 16 MiB.
 const COMPRESS_BYTES: usize = 8 << 20;
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// How often a lost nameserver is looked for.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
@@ -178,7 +177,8 @@ impl Registrar {
 
     fn channel(&mut self) -> Result<&mut Channel, Failure> {
         if self.channel.is_none() {
-            self.channel = Some(Channel::connect(&self.address, CONNECT_TIMEOUT)?);
+            let timeout = Duration::from_millis(self.env.options.connect_timeout_ms);
+            self.channel = Some(Channel::connect(&self.address, timeout)?);
         }
         self.channel.as_mut().ok_or_else(|| "no connection".into())
     }
@@ -201,7 +201,8 @@ impl Registrar {
             }
             _ => snapshot.wrapper(),
         };
-        let options = &self.env.options;
+        let env = self.env.clone();
+        let options = &env.options;
         let (body, compressed) = body(options, wrapper)?;
         let header = RegisterBrokerHeader {
             broker_name: options.name.as_str().into(),
@@ -210,7 +211,7 @@ impl Registrar {
             ha_server_addr: options.ha_advertised.as_str().into(),
             broker_id: options.id,
             compressed,
-            body_crc32: Some(protocol::message::crc32(&body) as i32),
+            body_crc32: protocol::message::crc32(&body) as i32,
         };
         let timeout = Duration::from_millis(options.register_timeout_ms);
         let answer = self.channel()?.call(
@@ -229,7 +230,8 @@ impl Registrar {
     }
 
     fn version_changed(&mut self, version: &DataVersion) -> Result<bool, Failure> {
-        let options = self.env.options.clone();
+        let env = self.env.clone();
+        let options = &env.options;
         let header = QueryDataVersionHeader {
             broker_name: options.name.as_str().into(),
             broker_addr: options.advertised.to_string().into(),
@@ -251,7 +253,8 @@ impl Registrar {
     }
 
     fn withdraw(&mut self) {
-        let options = self.env.options.clone();
+        let env = self.env.clone();
+        let options = &env.options;
         let header = UnregisterBrokerHeader {
             broker_name: options.name.as_str().into(),
             broker_addr: options.advertised.to_string().into(),
@@ -288,6 +291,6 @@ fn body(options: &BrokerOptions, mut wrapper: TopicConfigSerializeWrapper) -> Re
         }
     }
     let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
-    encoder.write_all(&body.to_bytes())?;
+    encoder.write_all(&body.to_stream())?;
     Ok((encoder.finish()?, true))
 }

@@ -22,6 +22,14 @@ pub mod perm {
 /// Auto-created topics stop at this many queues, whatever a client asks for.
 pub const AUTO_CREATE_QUEUES_MAX: i32 = 64;
 
+/// Bits of a topic's system flag.
+pub mod sys_flag {
+    /// Made by a producer in unit mode.
+    pub const UNIT: i32 = 1;
+    /// Subscribed by a consumer in unit mode.
+    pub const UNIT_SUB: i32 = 2;
+}
+
 /// What decides which topics exist from the start and how new ones come to be.
 #[derive(Clone, Debug)]
 pub struct TopicPolicy {
@@ -101,7 +109,7 @@ impl TopicTable {
         };
         add("SELF_TEST_TOPIC", 1, 6);
         if policy.auto_create {
-            add(names::AUTO_CREATE_TOPIC_KEY, policy.default_queues, 7);
+            add(names::AUTO_CREATE_TOPIC, policy.default_queues, 7);
         }
         add("BenchmarkTest", 1024, 6);
         add(&policy.cluster, 16, if policy.cluster_topic { 7 } else { 1 });
@@ -188,7 +196,7 @@ impl TopicTable {
                 "autoCreateTopicEnable=false: create it first".to_owned()
             });
         };
-        let auto = default_topic == names::AUTO_CREATE_TOPIC_KEY;
+        let auto = default_topic == names::AUTO_CREATE_TOPIC;
         if auto && !self.policy.auto_create {
             return refused("autoCreateTopicEnable=false: create it first".to_owned());
         }
@@ -200,7 +208,7 @@ impl TopicTable {
         }
         let queues = client_queues.min(default.write_queue_nums).clamp(0, AUTO_CREATE_QUEUES_MAX);
         let mut topic = config(name, queues, queues, default.perm & !perm::INHERIT);
-        topic.topic_filter_type.clone_from(&default.topic_filter_type);
+        topic.topic_filter_type = default.topic_filter_type;
         topic.topic_sys_flag = topic_sys_flag;
         Ok(self.put(now_ms, topic))
     }

@@ -50,6 +50,6 @@ fn main() -> ExitCode {
     };
     tracing::info!("{}", running.report);
     running.wait_registered();
-    println!("{}", running.boot_line());
-    process::run_until_signal(running, || {})
+    process::say(&running.boot_line());
+    process::run_until_signal(running)
 }

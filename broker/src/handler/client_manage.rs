@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicI32, Ordering};
 
-use protocol::body::{ConsumerListByGroup, HeartbeatData};
+use protocol::body::{Body, ConsumerListByGroup, HeartbeatData};
 use protocol::code::{request, response};
 use protocol::command::{FLAG_ONEWAY, Head, HeaderForm, write_command};
 use protocol::header::{GetConsumerListByGroupHeader, UnregisterClientHeader};

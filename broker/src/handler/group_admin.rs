@@ -2,7 +2,7 @@
 //! GET_SUBSCRIPTIONGROUP_CONFIG 352 and GET_ALL_SUBSCRIPTIONGROUP_CONFIG 201. Run on the home shard;
 //! a change is answered once it is durable.
 
-use protocol::body::SubscriptionGroupConfig;
+use protocol::body::{Body, SubscriptionGroupConfig};
 use protocol::code::response;
 use protocol::header::{DeleteSubscriptionGroupHeader, GetSubscriptionGroupConfigHeader};
 

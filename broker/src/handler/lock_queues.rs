@@ -1,15 +1,15 @@
 //! LOCK_BATCH_MQ 41 and UNLOCK_BATCH_MQ 42: orderly consumers lock the queues they consume. Run on
 //! the home shard.
 
-use protocol::body::{LockBatchResponseBody, LockQueuesBody};
+use protocol::body::{Body, LockBatchRequestBody, LockBatchResponseBody};
 use protocol::code::response;
 
 use crate::call::{Call, Handled, Next, Refusal};
 use crate::core::Core;
 use crate::home::Home;
 
-fn body(call: &Call<'_>) -> Result<LockQueuesBody, Refusal> {
-    LockQueuesBody::from_json(call.command.body)
+fn body(call: &Call<'_>) -> Result<LockBatchRequestBody, Refusal> {
+    LockBatchRequestBody::from_json(call.command.body)
         .map_err(|error| Refusal::new(response::SYSTEM_ERROR, format!("the request's body is damaged: {error}")))
 }
 

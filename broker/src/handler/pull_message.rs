@@ -155,7 +155,7 @@ fn subscription(core: &Core, call: &Call<'_>, header: &PullMessageHeader<'_>) ->
     if header.sys_flag & flag::SUBSCRIPTION != 0 {
         refuse_sql(header.expression_type.as_deref())?;
         let expression = header.subscription.as_deref().unwrap_or("*");
-        let data = SubscriptionData::tag(&header.topic, expression).map_err(|error| {
+        let data = SubscriptionData::parse_tags(&header.topic, expression).map_err(|error| {
             Refusal::new(response::SUBSCRIPTION_PARSE_FAILED, format!("parse the consumer's subscription failed: {error}"))
         })?;
         return Ok(Ok(wanted(&data)));

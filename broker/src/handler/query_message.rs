@@ -34,7 +34,7 @@ pub fn handle(core: &mut Core, call: &Call<'_>) -> Handled {
             (response::SUCCESS, None)
         };
         let mut bytes = Vec::with_capacity(256);
-        let fields = |fields: &mut protocol::command::FieldWriter<'_>| {
+        let fields = |fields: &mut protocol::FieldWriter<'_>| {
             fields.i64("indexLastUpdatePhyoffset", found.index_last_update_physical_offset);
             fields.i64("indexLastUpdateTimestamp", found.index_last_update_timestamp);
         };

@@ -6,17 +6,18 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
-use protocol::body::KVTable;
+use protocol::body::{Body, KvTable};
 use protocol::code::response;
 
 use crate::call::{Call, Handled, Next};
 use crate::core::Core;
 use crate::counters::Totals;
+use crate::env::Env;
 use crate::home::Home;
 
 /// Answers the runtime table.
 pub fn handle(core: &mut Core, home: &mut Home, call: &Call<'_>) -> Handled {
-    let body = KVTable { table: table(core, home) }.to_json();
+    let body = KvTable { table: table(core, home) }.to_json();
     core.reply_body(&call.to, response::SUCCESS, None, |_| {}, &body);
     Ok(Next::Done)
 }
@@ -30,7 +31,7 @@ fn table(core: &mut Core, home: &Home) -> BTreeMap<String, String> {
     };
     put("bootTimestamp", env.boot_ms.to_string());
     put("runtime", runtime(core.now_ms - env.boot_ms));
-    put("brokerVersionDesc", protocol::version::CURRENT_NAME.to_owned());
+    put("brokerVersionDesc", protocol::version::name(protocol::version::CURRENT));
     put("brokerVersion", protocol::version::CURRENT.to_string());
     put("startAcceptSendRequestTimeStamp", env.options.accept_sends_from_ms.to_string());
 
@@ -72,11 +73,13 @@ fn table(core: &mut Core, home: &Home) -> BTreeMap<String, String> {
     put("remainHowManyDataToFlush", format!("{} B", (store.log_max() - store.flushed()).max(0)));
     put("earliestMessageTimeStamp", earliest(store).to_string());
     let options = &env.options.store;
-    let log = space(&options.commitlog_dir);
-    put("commitLogDiskRatio", log.ratio.to_string());
-    put(&format!("commitLogDiskRatio_{}", options.commitlog_dir.display()), log.ratio.to_string());
-    put("consumeQueueDiskRatio", space(&options.consume_queue_dir).ratio.to_string());
-    put("commitLogDirCapacity", format!("Total : {}, Free : {}.", gib(log.total_bytes), gib(log.free_bytes)));
+    let (ratio, space) = used_ratio(&env, &options.commitlog_dir);
+    put("commitLogDiskRatio", ratio.to_string());
+    put(&format!("commitLogDiskRatio_{}", options.commitlog_dir.display()), ratio.to_string());
+    put("consumeQueueDiskRatio", used_ratio(&env, &options.consume_queue_dir).0.to_string());
+    if let Some(space) = space {
+        put("commitLogDirCapacity", format!("Total : {}, Free : {}.", gib(space.total_bytes), gib(space.free_bytes)));
+    }
     for (index, next) in env.delay_offsets.iter().enumerate() {
         let queue_id = index as u32;
         // Levels of other shards are known by what they have delivered; their end is asked of the
@@ -109,25 +112,11 @@ fn earliest(store: &engine::Shared) -> i64 {
         .unwrap_or(-1)
 }
 
-struct Space {
-    total_bytes: u64,
-    free_bytes: u64,
-    ratio: f64,
-}
-
-/// Room of the file system a path lies on; the ratio as Java computes it, −1 without the path.
-fn space(path: &std::path::Path) -> Space {
-    match engine::io::space(path) {
-        Ok(space) => {
-            let used = space.total_bytes.saturating_sub(space.free_total_bytes);
-            let whole = (used + space.free_bytes).max(1);
-            Space {
-                total_bytes: space.total_bytes,
-                free_bytes: space.free_bytes,
-                ratio: (used as f64 * 100.0 / whole as f64).ceil() / 100.0,
-            }
-        }
-        Err(_) => Space { total_bytes: 0, free_bytes: 0, ratio: -1.0 },
+/// Room of the file system a path lies on, counted as Java counts it; −1 without the path.
+fn used_ratio(env: &Env, path: &std::path::Path) -> (f64, Option<engine::io::Space>) {
+    match env.options.store.retention.space.look(path) {
+        Ok(space) => (f64::from(space.used_percent) / 100.0, Some(space)),
+        Err(_) => (-1.0, None),
     }
 }
 

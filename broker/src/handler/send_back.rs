@@ -13,7 +13,7 @@ use protocol::topic as topics;
 use crate::call::{Call, Handled, Next, Refusal};
 use crate::core::Core;
 use crate::mesh::{Ack, OwnedPut};
-use crate::topics::perm;
+use crate::topics::{perm, sys_flag};
 
 /// Handles a message sent back.
 pub fn handle(core: &mut Core, call: &Call<'_>) -> Handled {
@@ -52,7 +52,7 @@ pub fn handle(core: &mut Core, call: &Call<'_>) -> Handled {
         let now_ms = core.now_ms;
         let Some(home) = core.home.as_mut() else { return Ok(Next::Forward(0)) };
         let queues = if dead { 1 } else { group.retry_queue_nums };
-        let sys_flag = if header.unit_mode && !dead { topics::SYS_FLAG_UNIT_SUB } else { 0 };
+        let sys_flag = if header.unit_mode && !dead { sys_flag::UNIT_SUB } else { 0 };
         return Ok(Next::Park(home.own_topic(now_ms, &target, queues, 6, sys_flag)));
     };
     if topic.perm & perm::WRITE == 0 {

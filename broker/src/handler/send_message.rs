@@ -12,9 +12,10 @@ use std::borrow::Cow;
 
 use engine::{PutMessage, PutOutcome};
 use protocol::code::{request, response};
-use protocol::command::FieldWriter;
+use protocol::FieldWriter;
 use protocol::header::SendMessageHeader;
-use protocol::message::{offset_msg_id, tags_code};
+use protocol::body::TopicFilterType;
+use protocol::message::{offset_msg_id, sys_flag as message_sys_flag, tags_code};
 use protocol::topic as names;
 
 use crate::call::{Call, Handled, Next, Refusal, ReplyTo};
@@ -22,18 +23,8 @@ use crate::core::Core;
 use crate::counters::ShardCounters;
 use crate::env::Env;
 use crate::mesh::Ack;
-use crate::topics::{NoTopic, perm};
+use crate::topics::{NoTopic, perm, sys_flag as topic_sys_flag};
 use properties::Sent;
-
-/// Topics nobody may send to (Java 4.7.1 and later).
-const FORBIDDEN: [&str; 6] = [
-    names::SCHEDULE_TOPIC,
-    "RMQ_SYS_TRANS_HALF_TOPIC",
-    "RMQ_SYS_TRANS_OP_HALF_TOPIC",
-    "TRANS_CHECK_MAX_TIME_TOPIC",
-    "SELF_TEST_TOPIC",
-    "OFFSET_MOVED_EVENT",
-];
 
 /// Where a message ends up.
 struct Target<'a> {
@@ -108,7 +99,7 @@ pub fn handle(core: &mut Core, call: &Call<'_>) -> Handled {
         topic: &target.topic,
         queue_id: target.queue_id as u32,
         flag: header.flag,
-        sys_flag: sys_flag(core, &header, &topic.topic_filter_type),
+        sys_flag: sys_flag(&header, topic.topic_filter_type),
         born_timestamp: header.born_timestamp,
         born_host: call.peer,
         store_host: core.env.options.advertised,
@@ -146,7 +137,7 @@ fn admit(core: &Core, header: &SendMessageHeader<'_>) -> Result<(), Refusal> {
     }
     names::check_topic_name(&header.topic)
         .map_err(|error| Refusal::new(response::SYSTEM_ERROR, format!("the specified topic is refused: {error}")))?;
-    if FORBIDDEN.contains(&&*header.topic) {
+    if names::is_not_writable(&header.topic) {
         return Err(Refusal::new(
             response::NO_PERMISSION,
             format!("sending message to topic[{}] is forbidden: the broker uses it itself", header.topic),
@@ -171,9 +162,9 @@ fn existing_topic(core: &mut Core, call: &Call<'_>, header: &SendMessageHeader<'
     }
     let now_ms = core.now_ms;
     let Some(home) = core.home.as_mut() else { return Ok(Err(Next::Forward(0))) };
-    let sys_flag = if header.unit_mode { names::SYS_FLAG_UNIT } else { 0 };
-    let ticket = if names::is_retry_topic(&header.topic) {
-        let sys_flag = if header.unit_mode { names::SYS_FLAG_UNIT_SUB } else { 0 };
+    let sys_flag = if header.unit_mode { topic_sys_flag::UNIT } else { 0 };
+    let ticket = if names::is_retry(&header.topic) {
+        let sys_flag = if header.unit_mode { topic_sys_flag::UNIT_SUB } else { 0 };
         home.own_topic(now_ms, &header.topic, 1, 6, sys_flag)
     } else {
         let queues = header.default_topic_queue_nums;
@@ -195,7 +186,7 @@ fn dead_letter(
     target: &mut Target<'_>,
     sent: &mut Sent<'_>,
 ) -> Result<Option<Next>, Refusal> {
-    let Some(group_name) = names::group_of_retry_topic(&header.topic) else { return Ok(None) };
+    let Some(group_name) = header.topic.strip_prefix(names::RETRY_PREFIX) else { return Ok(None) };
     let Some(group) = core.groups.get(group_name).cloned() else {
         let now_ms = core.now_ms;
         let Some(home) = core.home.as_mut() else { return Ok(Some(Next::Forward(0))) };
@@ -241,9 +232,9 @@ fn delay(core: &Core, target: &mut Target<'_>, sent: &mut Sent<'_>, stored: &mut
     target.tags_code = core.now_ms + levels.get(level - 1).copied().unwrap_or(0);
 }
 
-fn sys_flag(_core: &Core, header: &SendMessageHeader<'_>, filter_type: &str) -> i32 {
-    let multi = if filter_type == "MULTI_TAG" { protocol::message::sys_flag::MULTI_TAGS } else { 0 };
-    header.sys_flag | multi
+fn sys_flag(header: &SendMessageHeader<'_>, filter_type: TopicFilterType) -> i32 {
+    let multi_tags = if filter_type == TopicFilterType::MultiTag { message_sys_flag::MULTI_TAGS } else { 0 };
+    header.sys_flag | multi_tags
 }
 
 /// Answers a producer whose message's promise is decided.

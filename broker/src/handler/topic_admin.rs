@@ -2,7 +2,7 @@
 //! dashboards ask even a 4.x broker) and GET_ALL_TOPIC_CONFIG 21. Run on the home shard; a change is
 //! answered once it is durable.
 
-use protocol::body::TopicConfig;
+use protocol::body::{Body, TopicConfig, TopicFilterType};
 use protocol::code::response;
 use protocol::header::{DeleteTopicHeader, GetTopicConfigHeader, UpdateAndCreateTopicHeader};
 use protocol::topic as names;
@@ -46,8 +46,8 @@ pub fn update(core: &mut Core, home: &mut Home, call: &Call<'_>) -> Handled {
             read_queue_nums: header.read_queue_nums,
             write_queue_nums: header.write_queue_nums,
             perm: header.perm,
-            topic_filter_type: header.topic_filter_type.to_string(),
-            topic_sys_flag: header.topic_sys_flag.unwrap_or(0),
+            topic_filter_type: TopicFilterType::from_name(&header.topic_filter_type).unwrap_or_default(),
+            topic_sys_flag: header.topic_sys_flag,
             ..TopicConfig::default()
         };
         // The order flag is not stored: it comes from the nameservers' configuration (Java 4.9.7).

@@ -14,7 +14,7 @@ fn main() -> ExitCode {
         "broker" => &["mqbroker", "ringmq"],
         "namesrv" => &["mqnamesrv", "ringmq"],
         _ => {
-            eprintln!("Useless: mqshutdown [broker|namesrv]");
+            eprintln!("Usage: mqshutdown broker | namesrv");
             return ExitCode::from(2);
         }
     };

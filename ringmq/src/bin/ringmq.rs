@@ -7,6 +7,7 @@ use std::time::Instant;
 use broker::process::{self, ConfigFile};
 use clap::Parser;
 use config::Role;
+use nameserver::NamesrvOptions;
 
 /// RocketMQ's nameserver and broker in one process.
 #[derive(Debug, Parser)]
@@ -77,25 +78,31 @@ fn run(args: &Args, began: Instant) -> Result<ExitCode, String> {
     let options = broker::from_settings::options(&settings.broker, config::print::config_body(&loaded.values))?;
 
     shard::probe().map_err(|error| error.to_string())?;
-    let nameserver = nameserver::start(settings.namesrv.into()).map_err(|error| error.to_string())?;
-    println!("The Name Server boot success. serializeType=JSON");
+    let nameserver = nameserver::start(NamesrvOptions::new(settings.namesrv.clone(), &loaded.values))
+        .map_err(|error| error.to_string())?;
+    process::say("The Name Server boot success. serializeType=JSON");
     let running = match broker::start(options) {
         Ok(running) => running,
         Err(error) => {
-            nameserver.stop();
+            let _ = nameserver.stop();
             return Err(error.to_string());
         }
     };
     tracing::info!("{}", running.report);
     running.wait_registered();
-    println!("{}", running.boot_line());
-    println!(
+    process::say(&running.boot_line());
+    process::say(&format!(
         "RingMQ ready in {} ms: nameserver {}, broker {} (VIP {}), store {}",
         began.elapsed().as_millis(),
-        nameserver.addr(),
+        nameserver.address(),
         running.listening[0],
         running.listening[1],
         settings.broker.store.root.display()
-    );
-    Ok(process::run_until_signal(running, move || nameserver.stop()))
+    ));
+    let code = process::run_until_signal(running);
+    // Last: the broker withdraws from it first.
+    match nameserver.stop() {
+        Ok(()) => Ok(code),
+        Err(panicked) => Err(panicked.to_string()),
+    }
 }
