@@ -1,32 +1,133 @@
-//! One file of the commitlog: descriptor and shared read mapping.
-use std::os::fd::RawFd;
+//! One file of the commitlog: a descriptor for writes and sendfile, and one shared read mapping.
+//!
+//! The name is the physical offset of the first byte in 20 digits; the size is exactly the configured one. Owns the
+//! descriptor and the mapping; any thread. Must not know what the bytes mean.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use memmap2::{MmapOptions, MmapRaw};
+
+use crate::io::{Disk, residency};
+
 /// A commitlog file.
 #[derive(Debug)]
-pub struct Segment {}
+pub struct Segment {
+    file: File,
+    map: MmapRaw,
+    base: i64,
+    size: u64,
+    path: PathBuf,
+}
+
+/// The name of the file that begins at a physical offset.
+pub fn file_name(base: i64) -> String {
+    format!("{base:020}")
+}
+
 impl Segment {
-    /// For sendfile.
-    pub fn raw_fd(&self) -> RawFd {
-        todo!()
+    /// Opens a file that has `size` bytes already.
+    pub fn open(disk: &Disk, path: &Path, base: i64, size: u64) -> io::Result<Self> {
+        let file = disk.open(path)?;
+        let found = file.metadata()?.len();
+        if found != size {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("{found} bytes instead of {size}")));
+        }
+        let len = usize::try_from(size).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+        let map = MmapOptions::new().len(len).map_raw_read_only(&file)?;
+        Ok(Self { file, map, base, size, path: path.to_path_buf() })
     }
-    /// Bytes of the read mapping.
-    pub fn bytes(&self, _position: u64, _len: usize) -> &[u8] {
-        todo!()
+
+    /// The descriptor, for sendfile; open as long as this value lives.
+    pub fn raw_fd(&self) -> RawFd {
+        self.file.as_raw_fd()
+    }
+
+    /// The file.
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Gives up the mapping and keeps the descriptor; only the last holder can, so nobody reads what is cut next.
+    pub(crate) fn into_file(self) -> File {
+        self.file
+    }
+
+    /// Where it was opened.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Physical offset of the first byte.
+    pub fn base(&self) -> i64 {
+        self.base
+    }
+
+    /// Bytes of the file.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Physical offset one past the last byte.
+    pub fn end(&self) -> i64 {
+        self.base.saturating_add_unsigned(self.size)
+    }
+
+    /// Place of a physical offset within the file, if it lies in it.
+    pub fn position(&self, physical: i64) -> Option<u64> {
+        u64::try_from(physical.checked_sub(self.base)?).ok().filter(|position| *position < self.size)
+    }
+
+    /// Bytes through the shared mapping; empty when the range leaves the file. Only complete records may be looked at:
+    /// what lies behind the watermark is still being written. A page that is not resident blocks the caller, see
+    /// [`Segment::resident`].
+    pub fn bytes(&self, position: u64, len: usize) -> &[u8] {
+        let Some(end) = position.checked_add(len as u64) else { return &[] };
+        if end > self.size {
+            return &[];
+        }
+        // SAFETY: the range lies inside the mapping, which lives as long as self. The file never shrinks while a
+        // reference to the segment exists (retention truncates only when it holds the last one), so there is no
+        // SIGBUS from our own doing. Bytes below the watermark do not change any more; bytes above it are only looked
+        // at during recovery, before any shard writes.
+        unsafe { std::slice::from_raw_parts(self.map.as_ptr().add(position as usize), len) }
+    }
+
+    /// Whether a range can be touched without waiting for the disk.
+    pub fn resident(&self, position: u64, len: u64) -> bool {
+        residency::resident(&self.file, position, len)
     }
 }
+
 /// Bytes of a segment, kept alive.
 #[derive(Clone, Debug)]
 pub struct LogRange {
     /// The file.
     pub segment: Arc<Segment>,
-    /// Byte within the file.
+    /// First byte within the file.
     pub position: u64,
     /// Bytes.
     pub len: usize,
 }
+
 impl LogRange {
     /// The bytes, through the mapping.
     pub fn bytes(&self) -> &[u8] {
         self.segment.bytes(self.position, self.len)
+    }
+
+    /// Physical offset of the first byte.
+    pub fn physical(&self) -> i64 {
+        self.segment.base().saturating_add_unsigned(self.position)
+    }
+}
+
+/// A range is the lease itself: as long as it lives its file stays.
+impl AsRef<[u8]> for LogRange {
+    fn as_ref(&self) -> &[u8] {
+        self.bytes()
     }
 }

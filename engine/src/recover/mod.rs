@@ -1,22 +1,54 @@
-//! Recovery.
+//! Recovery: from the files a run left to a log with a definite end and consume queues that agree with it.
+//!
+//! A record counts only if its magic, its own physical offset, its sizes and its CRC agree. A torn end is cut durably
+//! (zeros over it), so that recovering twice gives what recovering once gave and nothing cut comes back later. Damage
+//! with valid records behind it is reported and kept. Consume queues are made to follow the log: what lies behind the
+//! start of the scan is dropped and pushed again, a queue that is missing, damaged or disagrees is built again from the
+//! log's first byte. Runs once, before any shard; blocks on the disk.
+
+mod cut;
+mod layout;
+mod queues;
+mod scan;
+mod start;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::abort;
+use crate::checkpoint::{Checkpoint, boot_hash};
+use crate::commitlog::segment::Segment;
+use crate::consume_queue::ConsumeQueue;
+use crate::error::OpenError;
+use crate::index::{Index, IndexOptions};
+use crate::options::StoreOptions;
+use crate::store::core::Recovered;
+use queues::Queues;
+use scan::{Found, Log};
+
 /// What recovery did.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RecoveryReport {
-    /// The abort file was present.
+    /// The abort file was there: the last run did not stop cleanly.
     pub abnormal: bool,
-    /// Physical offset where the scan began.
+    /// Physical offset where reading began.
     pub from: i64,
     /// End of the log.
     pub to: i64,
     /// Records read.
     pub records: u64,
-    /// Bytes cut off the end.
+    /// Bytes cut off behind the end.
     pub cut_bytes: u64,
-    /// Damage with valid records behind it.
+    /// Damage with valid records behind it; reported and kept.
     pub damaged: Vec<DamagedRange>,
+    /// Consume queues built again from the log's first byte.
+    pub rebuilt_queues: usize,
+    /// Consume queues found or made.
+    pub queues: usize,
     /// Milliseconds it took.
     pub millis: u64,
 }
+
 /// Bytes of the log that are no records although records follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DamagedRange {
@@ -25,3 +57,149 @@ pub struct DamagedRange {
     /// One past the last.
     pub to: i64,
 }
+
+/// Beyond the end of what one process wrote in one boot only writes in flight can lie, so there the search for valid
+/// records behind the end goes no farther than this.
+const SAME_BOOT_SEARCH_BYTES: i64 = 256 << 20;
+
+/// The walk over the records.
+struct Walked {
+    end: i64,
+    store_timestamp: i64,
+}
+
+pub(crate) type OpenQueues = Vec<(String, u32, ConsumeQueue)>;
+
+/// Recovers the store; see the module's head.
+pub(crate) fn recover(options: &StoreOptions) -> Result<(Recovered, OpenQueues, RecoveryReport), OpenError> {
+    let began = Instant::now();
+    let at = |action, path: &std::path::Path| {
+        let path = path.to_path_buf();
+        move |error| OpenError::io(action, path, error)
+    };
+    let abnormal =
+        abort::is_present(&options.abort_path).map_err(at("look for the abort file", &options.abort_path))?;
+    let checkpoint =
+        Checkpoint::read(&options.checkpoint_path).map_err(at("read the checkpoint", &options.checkpoint_path))?;
+    let mut segments = layout::load(options)?;
+    let was_empty = segments.is_empty();
+    let mut report = RecoveryReport { abnormal, ..RecoveryReport::default() };
+    let mut queues = Queues::load(options, was_empty)?;
+    if was_empty {
+        segments.push(layout::first_segment(options, 0)?);
+    }
+
+    let log = Log::new(&segments, options);
+    let start = start::choose(&log, &checkpoint, abnormal, &queues);
+    report.from = start.from;
+    queues.begin(&log, start.from).map_err(at("read", &options.consume_queue_dir))?;
+    let search_bytes = match &checkpoint.extension {
+        Some(extension) if extension.boot != 0 && extension.boot == boot_hash() => SAME_BOOT_SEARCH_BYTES,
+        _ => i64::MAX,
+    };
+    let walked = walk(&log, &start, search_bytes, &mut queues, &mut report)?;
+    report.to = walked.end;
+    if queues.needs_rebuild() {
+        report.rebuilt_queues = queues.rebuild(&log, walked.end).map_err(at("rebuild", &options.consume_queue_dir))?;
+    }
+    report.cut_bytes = cut::cut_behind(options, &mut segments, walked.end, start.trusts_zeros)?;
+    // What was read from the page cache may not be on the disk yet; from here on it counts as flushed.
+    for segment in segments.iter().filter(|segment| segment.end() > start.from && segment.base() <= walked.end) {
+        options.disk.sync_data(segment.file()).map_err(at("make durable", segment.path()))?;
+    }
+    let log_min = segments.first().map_or(0, |segment| segment.base());
+    let queues = queues.finish(walked.end, log_min).map_err(at("write", &options.consume_queue_dir))?;
+    let index = open_index(options, abnormal, &checkpoint, walked.end)?;
+
+    report.queues = queues.len();
+    report.millis = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    tell(&report);
+    let recovered = Recovered {
+        segments,
+        end: walked.end,
+        store_timestamp: walked.store_timestamp.max(checkpoint.timestamps.physic.min(crate::store::core::now_ms())),
+        index,
+        damaged: report.damaged.clone(),
+    };
+    Ok((recovered, queues, report))
+}
+
+fn open_index(
+    options: &StoreOptions,
+    abnormal: bool,
+    checkpoint: &Checkpoint,
+    end: i64,
+) -> Result<Arc<Index>, OpenError> {
+    let config = options.index;
+    let index_options = IndexOptions {
+        enabled: config.enable,
+        slots: config.slots,
+        entries: config.entries,
+        ..IndexOptions::default()
+    };
+    let index = Index::open(&options.index_dir, index_options, !abnormal, checkpoint.timestamps.index)
+        .and_then(|index| index.truncate_after(end).map(|()| index))
+        .map_err(|error| OpenError::io("open the index in", &options.index_dir, error))?;
+    Ok(Arc::new(index))
+}
+
+/// Reads the log from the start on and dispatches every record.
+fn walk(
+    log: &Log<'_>,
+    start: &start::Start,
+    search_bytes: i64,
+    queues: &mut Queues,
+    report: &mut RecoveryReport,
+) -> Result<Walked, OpenError> {
+    let mut at = start.from;
+    let mut walked = Walked { end: at, store_timestamp: 0 };
+    loop {
+        match log.at(at) {
+            Found::Record(record) => {
+                queues.dispatch(&record);
+                at = record.physical_offset.saturating_add(i64::from(record.total_size));
+                walked = Walked { end: at, store_timestamp: walked.store_timestamp.max(record.store_timestamp) };
+                report.records += 1;
+            }
+            Found::Blank { next } => {
+                at = next;
+                walked.end = next;
+            }
+            Found::SecondVersion { path, position } => return Err(OpenError::SecondVersion { path, position }),
+            Found::Nothing if start.trusts_zeros => return Ok(walked),
+            Found::Nothing | Found::Bad | Found::End => {
+                let limit = at.saturating_add(search_bytes);
+                let Some(next) = log.next_valid(at, limit) else { return Ok(walked) };
+                report.damaged.push(DamagedRange { from: at, to: next });
+                at = next;
+            }
+        }
+    }
+}
+
+fn tell(report: &RecoveryReport) {
+    let RecoveryReport { abnormal, from, to, records, cut_bytes, damaged, rebuilt_queues, queues, millis } = report;
+    tracing::info!(
+        abnormal,
+        from,
+        to,
+        records,
+        cut_bytes,
+        damaged_ranges = damaged.len(),
+        rebuilt_queues,
+        queues,
+        millis,
+        "commitlog recovered"
+    );
+    for DamagedRange { from, to } in damaged {
+        tracing::error!(
+            from,
+            to,
+            bytes = to - from,
+            "the commitlog holds no readable record here although records follow; the range is kept, its messages are lost unless a replica has them"
+        );
+    }
+}
+
+/// Files of the list in order.
+type Files = [Arc<Segment>];

@@ -1,0 +1,103 @@
+//! The raw system calls std has no word for. Any thread.
+
+use std::fs::File;
+use std::io::{self, IoSlice};
+use std::os::fd::AsRawFd;
+
+/// One pwritev; at most 1,024 parts are looked at. Answers with the bytes written.
+pub(super) fn pwritev(file: &File, parts: &[IoSlice<'_>], position: u64) -> io::Result<usize> {
+    let position = libc::off_t::try_from(position).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+    let count = parts.len().min(1024) as libc::c_int;
+    // SAFETY: IoSlice has the layout of iovec (std guarantees it on Unix); the parts are borrowed for the whole call
+    // and the kernel only reads them; the descriptor is open as long as `file` lives.
+    let written = unsafe { libc::pwritev(file.as_raw_fd(), parts.as_ptr().cast::<libc::iovec>(), count, position) };
+    usize::try_from(written).map_err(|_| io::Error::last_os_error())
+}
+
+/// fallocate of the first `size` bytes, which also sets the size.
+pub(super) fn fallocate(file: &File, size: u64) -> io::Result<()> {
+    let size = libc::off_t::try_from(size).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+    // SAFETY: plain integers and an open descriptor.
+    let result = unsafe { libc::fallocate(file.as_raw_fd(), 0, 0, size) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Asks the kernel to read a range into the page cache; does not wait and its failure only costs time.
+pub fn readahead(file: &File, position: u64, len: u64) {
+    let (Ok(position), Ok(len)) = (libc::off_t::try_from(position), libc::off_t::try_from(len)) else { return };
+    // SAFETY: plain integers and an open descriptor.
+    let _ = unsafe { libc::posix_fadvise(file.as_raw_fd(), position, len, libc::POSIX_FADV_WILLNEED) };
+}
+
+/// Where data begins at or after `position`, skipping holes; `None` when only a hole is left.
+pub(crate) fn next_data(file: &File, position: u64) -> io::Result<Option<u64>> {
+    let from = libc::off_t::try_from(position).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+    // SAFETY: plain integers and an open descriptor; nobody uses the descriptor's own position.
+    let found = unsafe { libc::lseek(file.as_raw_fd(), from, libc::SEEK_DATA) };
+    match u64::try_from(found) {
+        Ok(found) => Ok(Some(found)),
+        Err(_) => {
+            let error = io::Error::last_os_error();
+            match error.raw_os_error() {
+                Some(libc::ENXIO) => Ok(None),
+                // A file system without SEEK_DATA: everything is data.
+                Some(libc::EINVAL) => Ok(Some(position)),
+                _ => Err(error),
+            }
+        }
+    }
+}
+
+/// Puts the calling thread into the idle I/O class. Refused without harm where it is not allowed.
+pub fn idle_io_class() {
+    const WHO_PROCESS: libc::c_int = 1;
+    const CLASS_IDLE: libc::c_int = 3 << 13;
+    // SAFETY: plain integers; 0 means the calling thread.
+    let _ = unsafe { libc::syscall(libc::SYS_ioprio_set, WHO_PROCESS, 0, CLASS_IDLE) };
+}
+
+/// Bytes of physical memory, 4 GiB if the system does not say.
+pub fn physical_memory_bytes() -> i64 {
+    // SAFETY: sysconf takes a plain integer and returns one.
+    let (pages, page) = unsafe { (libc::sysconf(libc::_SC_PHYS_PAGES), libc::sysconf(libc::_SC_PAGESIZE)) };
+    if pages > 0 && page > 0 { pages.saturating_mul(page) } else { 4 << 30 }
+}
+
+/// Minutes the system's time zone is east of Greenwich at `unix_seconds`.
+pub fn utc_offset_minutes(unix_seconds: i64) -> i32 {
+    let time: libc::time_t = unix_seconds;
+    // SAFETY: tm is plain data for which all-zero is valid (its zone pointer may be null).
+    let mut parts: libc::tm = unsafe { std::mem::zeroed() };
+    // SAFETY: both pointers are to locals that live through the call; localtime_r writes only into `parts`.
+    let filled = unsafe { libc::localtime_r(&raw const time, &raw mut parts) };
+    if filled.is_null() { 0 } else { i32::try_from(parts.tm_gmtoff / 60).unwrap_or(0) }
+}
+
+/// Who holds a conflicting lock on a file's first byte: 0 when nobody does.
+pub(crate) fn lock_holder(file: &File) -> io::Result<i32> {
+    let mut lock = first_byte_lock();
+    // SAFETY: `lock` is a valid flock for the call's time; F_GETLK writes only into it.
+    let result = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GETLK, &raw mut lock) };
+    if result != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(if lock.l_type == libc::F_UNLCK as libc::c_short { 0 } else { lock.l_pid })
+}
+
+/// Takes the exclusive lock Java takes: fcntl, byte 0, length 1, without waiting. Gone when any descriptor of the file
+/// is closed by this process.
+pub(crate) fn lock_first_byte(file: &File) -> io::Result<()> {
+    let lock = first_byte_lock();
+    // SAFETY: `lock` is a valid flock for the call's time and only read.
+    let result = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLK, &raw const lock) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+fn first_byte_lock() -> libc::flock {
+    // SAFETY: flock is plain data for which all-zero is valid.
+    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
+    lock.l_type = libc::F_WRLCK as libc::c_short;
+    lock.l_whence = libc::SEEK_SET as libc::c_short;
+    lock.l_len = 1;
+    lock
+}

@@ -1,0 +1,160 @@
+//! What every thread of a store shares: files, tail, offsets, roll, signals. Any thread.
+//!
+//! The store's own threads hold a [`Core`], users hold a [`super::Shared`] around it: when the last user is gone the
+//! threads are told to end.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::rounds::Rounds;
+use crate::clean::CleanSignal;
+use crate::commitlog::flush::FlushSignal;
+use crate::commitlog::prepare::{Roll, RoomError};
+use crate::commitlog::segment::{LogRange, Segment};
+use crate::commitlog::segments::Segments;
+use crate::commitlog::tail::Tail;
+use crate::error::{PutRefused, StoreFailed};
+use crate::index::Index;
+use crate::lock::StoreLock;
+use crate::options::{FlushMode, StoreOptions};
+use crate::progress::Progress;
+use crate::recover::DamagedRange;
+
+/// See the module's head.
+pub struct Core {
+    pub(crate) options: StoreOptions,
+    pub(crate) segments: Segments,
+    pub(crate) tail: Tail,
+    pub(crate) progress: Progress,
+    pub(crate) roll: Roll,
+    pub(crate) flush_signal: FlushSignal,
+    pub(crate) clean_signal: CleanSignal,
+    pub(crate) rounds: Rounds,
+    pub(crate) index: Arc<Index>,
+    /// Ranges recovery found unreadable with records behind them.
+    pub(crate) damaged: Vec<DamagedRange>,
+    stopping: AtomicBool,
+    _lock: StoreLock,
+}
+
+/// What recovery hands over.
+pub(crate) struct Recovered {
+    pub(crate) segments: Vec<Arc<Segment>>,
+    pub(crate) end: i64,
+    pub(crate) store_timestamp: i64,
+    pub(crate) index: Arc<Index>,
+    pub(crate) damaged: Vec<DamagedRange>,
+}
+
+/// Wall clock, ms.
+pub(crate) fn now_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| i64::try_from(time.as_millis()).unwrap_or(i64::MAX))
+}
+
+impl Core {
+    pub(crate) fn new(options: StoreOptions, lock: StoreLock, recovered: Recovered) -> Self {
+        let segments = Segments::new(recovered.segments, options.segment_size);
+        Self {
+            tail: Tail::new(segments.size(), recovered.end, recovered.store_timestamp),
+            progress: Progress::new(options.shards, recovered.end),
+            roll: Roll::default(),
+            flush_signal: FlushSignal::default(),
+            clean_signal: CleanSignal::default(),
+            rounds: Rounds::new(options.shards),
+            index: recovered.index,
+            damaged: recovered.damaged,
+            stopping: AtomicBool::new(false),
+            _lock: lock,
+            segments,
+            options,
+        }
+    }
+
+    /// Up to where messages may be read: their promise is decided.
+    pub(crate) fn readable(&self) -> i64 {
+        match self.options.flush {
+            FlushMode::Async => self.tail.watermark(),
+            // The watermark is never behind, but it is read later than `flushed` here on purpose.
+            FlushMode::Sync => self.progress.flushed().min(self.tail.watermark()),
+        }
+    }
+
+    /// Says that a shard's range is written.
+    pub(crate) fn complete(&self, shard: usize, from: i64, to: i64) {
+        let Some(watermark) = self.tail.complete(from, to) else { return };
+        match self.options.flush {
+            FlushMode::Sync => self.flush_signal.call(),
+            FlushMode::Async => {
+                let dirty = watermark.saturating_sub(self.progress.flushed());
+                if u64::try_from(dirty).unwrap_or(0) >= self.options.flush_step_bytes {
+                    self.flush_signal.call();
+                }
+            }
+        }
+        if self.options.shards > 1 {
+            self.progress.watermark_moved(shard);
+        }
+        if self.wants_next_segment() {
+            self.roll.ask();
+        }
+    }
+
+    /// Whether the last file is half full.
+    pub(crate) fn wants_next_segment(&self) -> bool {
+        self.segments.room_end().saturating_sub(self.tail.next()) <= self.segments.size() / 2
+    }
+
+    /// Makes sure there are files up to `end`.
+    pub(crate) fn room_for(&self, end: i64) -> Result<(), PutRefused> {
+        self.roll.room_for(self, end).map_err(|error| match error {
+            RoomError::Refused(refused) => refused,
+            RoomError::Io(error, path) => {
+                self.fail(format!("making the next commitlog file {} failed: {error}", path.display()));
+                PutRefused::Failed
+            }
+        })
+    }
+
+    /// Latches a failure of the log and tells everyone.
+    pub(crate) fn fail(&self, reason: String) {
+        let failure = StoreFailed { reason };
+        if self.progress.fail(failure.reason.clone()) {
+            tracing::error!("{failure}");
+            if let Some(tell) = &self.options.on_failure {
+                tell(&failure);
+            }
+        }
+        self.progress.wake_all();
+        self.flush_signal.call();
+    }
+
+    /// The refusal of a full disk, with what the file system says now.
+    pub(crate) fn disk_full(&self, key: &'static str) -> PutRefused {
+        let path = self.options.commitlog_dir.clone();
+        let space = self.options.retention.space.look(&path).ok();
+        let (free_bytes, used_percent) = space.map_or((0, 100), |space| (space.free_bytes, space.used_percent));
+        PutRefused::DiskFull { path, free_bytes, used_percent, key }
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
+    /// Tells the store's threads to end; the flusher flushes what is written first.
+    pub(crate) fn stop_threads(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+        self.flush_signal.call();
+        self.roll.wake();
+        self.rounds.wake();
+        self.clean_signal.wake();
+    }
+
+    /// The range of a record of `size` bytes at a physical offset, if all of it is kept and in one file.
+    pub(crate) fn range(&self, physical: i64, size: i64) -> Option<LogRange> {
+        let segment = self.segments.find(physical)?;
+        let position = segment.position(physical)?;
+        let len = usize::try_from(size).ok()?;
+        (position.checked_add(len as u64)? <= segment.size()).then_some(LogRange { segment, position, len })
+    }
+}
