@@ -10,8 +10,12 @@ pub mod command;
 pub mod field_writer;
 pub mod fields;
 pub mod frame;
+#[doc(hidden)]
+pub mod fuzz_targets;
 pub mod header;
+
 mod header_rocketmq;
+pub mod java_map;
 pub mod json;
 pub mod language;
 pub mod message;

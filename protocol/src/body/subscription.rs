@@ -77,7 +77,7 @@ impl SubscriptionData {
             data.code_set.insert(java_hash(tag));
         }
         // Java splits `||` into nothing and refuses that; blanks between bars it passes over, and then takes all.
-        let empty = expression.bytes().all(|byte| byte == b'|') && expression.len() % 2 == 0;
+        let empty = expression.bytes().all(|byte| byte == b'|') && expression.len().is_multiple_of(2);
         if data.tags_set.is_empty() && empty {
             return Err(SubscriptionError { expression: expression.to_owned() });
         }
