@@ -21,7 +21,9 @@ pub const ORDER_TOPIC_CONFIG: &str = "ORDER_TOPIC_CONFIG";
 /// Pairs one name server keeps at most.
 pub const ENTRIES_MAX: usize = 10_000;
 /// Namespace, key and value together: bytes one pair may take.
-pub const ENTRY_BYTES_MAX: usize = 64 * 1024;
+pub const ENTRY_BYTES_MAX: usize = 64 << 10;
+/// Bytes all pairs may take: every change writes them all, and a namespace has to fit into one frame.
+pub const BYTES_MAX: usize = 8 << 20;
 
 /// The pairs of one namespace.
 pub type Namespace = BTreeMap<String, String>;
@@ -67,7 +69,7 @@ impl std::error::Error for LoadError {}
 /// Why a change was not made. The table is as before.
 #[derive(Debug)]
 pub enum ChangeError {
-    /// Too many pairs.
+    /// Too many pairs, or too many bytes in them.
     Full,
     /// The pair is too long.
     TooLong(usize),
@@ -79,7 +81,11 @@ impl fmt::Display for ChangeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ChangeError::Full => {
-                write!(f, "the name server keeps {ENTRIES_MAX} key-value pairs, which is its bound; delete some first")
+                write!(
+                    f,
+                    "the name server keeps at most {ENTRIES_MAX} key-value pairs of together {BYTES_MAX} bytes; delete \
+                     some first"
+                )
             }
             ChangeError::TooLong(bytes) => {
                 write!(f, "the pair has {bytes} bytes, more than the bound of {ENTRY_BYTES_MAX}")
@@ -132,13 +138,21 @@ impl KvConfig {
             return Err(ChangeError::TooLong(bytes));
         }
         let count: usize = self.table.values().map(|pairs| pairs.len().max(1)).sum();
-        if count >= ENTRIES_MAX && self.get(namespace, key).is_none() {
+        if count >= ENTRIES_MAX && self.get(namespace, key).is_none() || bytes > BYTES_MAX.saturating_sub(self.bytes())
+        {
             return Err(ChangeError::Full);
         }
         if self.get(namespace, key) == Some(value) {
             return Ok(());
         }
         self.change(namespace, |pairs| pairs.insert(key.to_string(), value.to_string()))
+    }
+
+    fn bytes(&self) -> usize {
+        let of_pairs = |namespace: &str, pairs: &Namespace| -> usize {
+            pairs.iter().map(|(key, value)| namespace.len() + key.len() + value.len()).sum()
+        };
+        self.table.iter().map(|(namespace, pairs)| of_pairs(namespace, pairs)).sum()
     }
 
     /// Removes one value and writes the file. Removing what is not there is no error. As in Java an emptied namespace
@@ -268,5 +282,11 @@ mod tests {
         kv.table.insert("n".into(), many);
         assert!(matches!(kv.put("n", "new", "v"), Err(ChangeError::Full)));
         kv.put("n", "0", "v").unwrap();
+
+        let value = "v".repeat(ENTRY_BYTES_MAX - 100);
+        let large = (0..BYTES_MAX / ENTRY_BYTES_MAX).map(|i| (i.to_string(), value.clone())).collect();
+        kv.table.insert("n".into(), large);
+        assert!(matches!(kv.put("n", "new", &value), Err(ChangeError::Full)));
+        kv.put("n", "new", "small").unwrap();
     }
 }

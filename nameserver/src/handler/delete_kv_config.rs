@@ -8,9 +8,9 @@ use crate::namesrv::Namesrv;
 pub(super) fn answer(namesrv: &mut Namesrv, request: &Request<'_>) -> Result<Answer, Answer> {
     let DeleteKvConfigHeader { namespace, key } = DeleteKvConfigHeader::decode(&request.command.fields)?;
     namesrv.kv.delete(&namespace, &key).map_err(|error| {
-        tracing::error!(%namespace, %key, peer = %request.peer, "key-value pair not deleted: {error}");
+        tracing::error!(?namespace, ?key, peer = %request.peer, "key-value pair not deleted: {error}");
         Answer::error(error.to_string())
     })?;
-    tracing::info!(%namespace, %key, peer = %request.peer, "key-value pair deleted");
+    tracing::info!(?namespace, ?key, peer = %request.peer, "key-value pair deleted");
     Ok(Answer::success())
 }

@@ -11,7 +11,7 @@ pub(super) fn answer(namesrv: &mut Namesrv, request: &Request<'_>) -> Result<Ans
     let cluster = cluster_name.filter(|cluster| !cluster.is_empty());
     if namesrv.table.delete_topic(&topic, cluster.as_deref(), request.now_ms) {
         let cluster = cluster.as_deref().unwrap_or("every");
-        tracing::info!(%topic, cluster, peer = %request.peer, "topic deleted");
+        tracing::info!(topic = &*topic, cluster, peer = %request.peer, "topic deleted");
     }
     Ok(Answer::success())
 }

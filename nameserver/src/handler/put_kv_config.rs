@@ -8,9 +8,9 @@ use crate::namesrv::Namesrv;
 pub(super) fn answer(namesrv: &mut Namesrv, request: &Request<'_>) -> Result<Answer, Answer> {
     let PutKvConfigHeader { namespace, key, value } = PutKvConfigHeader::decode(&request.command.fields)?;
     namesrv.kv.put(&namespace, &key, &value).map_err(|error| {
-        tracing::error!(%namespace, %key, peer = %request.peer, "key-value pair not stored: {error}");
+        tracing::error!(?namespace, ?key, peer = %request.peer, "key-value pair not stored: {error}");
         Answer::error(error.to_string())
     })?;
-    tracing::info!(%namespace, %key, %value, peer = %request.peer, "key-value pair stored");
+    tracing::info!(?namespace, ?key, ?value, peer = %request.peer, "key-value pair stored");
     Ok(Answer::success())
 }

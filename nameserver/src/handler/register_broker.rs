@@ -14,7 +14,7 @@ use crate::route_table::{Registered, Registration};
 pub(super) fn answer(namesrv: &mut Namesrv, request: &Request<'_>) -> Result<Answer, Answer> {
     let header = RegisterBrokerHeader::decode(&request.command.fields)?;
     let refused = |cause: String| {
-        tracing::warn!(broker = %header.broker_name, id = header.broker_id, address = %header.broker_addr, peer = %request.peer,
+        tracing::warn!(broker = &*header.broker_name, id = header.broker_id, address = &*header.broker_addr, peer = %request.peer,
             "registration refused: {cause}");
         Answer::error(cause)
     };
@@ -23,7 +23,11 @@ pub(super) fn answer(namesrv: &mut Namesrv, request: &Request<'_>) -> Result<Ans
     let body = register_body::parse(request.command.body, header.compressed, INFLATED_MAX)
         .map_err(|error| refused(error.to_string()))?;
     if body.malformed > 0 {
-        tracing::warn!(broker = %header.broker_name, topics = body.malformed, "topic lines of another shape were skipped");
+        tracing::warn!(
+            broker = &*header.broker_name,
+            topics = body.malformed,
+            "topic lines of another shape were skipped"
+        );
     }
 
     let registration = Registration {

@@ -9,8 +9,13 @@ pub(super) fn answer(namesrv: &mut Namesrv, request: &Request<'_>) -> Result<Ans
     let UnregisterBrokerHeader { broker_name, broker_addr, broker_id, .. } =
         UnregisterBrokerHeader::decode(&request.command.fields)?;
     if let Some(gone) = namesrv.table.unregister(&broker_name, &broker_addr, broker_id, request.now_ms) {
-        tracing::info!(broker = %broker_name, id = broker_id, address = %broker_addr, topics_lost = gone.topics_lost,
-            "broker unregistered");
+        tracing::info!(
+            broker = &*broker_name,
+            id = broker_id,
+            address = &*broker_addr,
+            topics_lost = gone.topics_lost,
+            "broker unregistered"
+        );
     }
     Ok(Answer::success())
 }

@@ -8,6 +8,6 @@ use crate::namesrv::Namesrv;
 pub(super) fn answer(namesrv: &mut Namesrv, request: &Request<'_>) -> Result<Answer, Answer> {
     let WipeWritePermHeader { broker_name } = WipeWritePermHeader::decode(&request.command.fields)?;
     let topics = namesrv.table.wipe_write_perm(&broker_name);
-    tracing::info!(broker = %broker_name, topics, peer = %request.peer, "write permission wiped");
+    tracing::info!(broker = &*broker_name, topics, peer = %request.peer, "write permission wiped");
     Ok(Answer::success().with("wipeTopicCount", topics))
 }
