@@ -355,8 +355,9 @@ fn named_files(dir: &Path) -> io::Result<Vec<(u64, u64)>> {
 ///
 /// A queue written under another `mapedFileSizeConsumeQueue` (Java refuses to start then) is read as it lies.
 fn settle_size(found: &[(u64, u64)], configured: u64) -> u64 {
-    let fits =
-        |size: u64| size > 0 && size % UNIT == 0 && found.iter().all(|&(base, len)| base % size == 0 && len <= size);
+    let fits = |size: u64| {
+        size > 0 && size.is_multiple_of(UNIT) && found.iter().all(|&(base, len)| base % size == 0 && len <= size)
+    };
     if fits(configured) {
         return configured;
     }

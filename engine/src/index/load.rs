@@ -38,6 +38,10 @@ pub(super) fn load(dir: &Path, layout: Layout, unclean_bound_ms: Option<i64>) ->
             discard(&path, "has lost its header, or follows such a file")?;
         }
     }
+    // Those at the end hold nothing; the follower makes its own.
+    while let Some((path, _)) = files.pop_if(|(_, header)| header.is_empty()) {
+        remove_file(&path)?;
+    }
     // Names follow the clock, which may have been put back; offsets in the log do not.
     files.sort_by_key(|(_, header)| (header.begin_physical, header.end_physical));
     let mut state = State { indexed_through: -1, ..State::default() };
@@ -64,10 +68,6 @@ pub(super) fn load(dir: &Path, layout: Layout, unclean_bound_ms: Option<i64>) ->
     }
     for (path, _) in rest {
         discard(&path, "follows a file that is built again")?;
-    }
-    // Files without entries are of use only at the end.
-    while let Some((path, _)) = kept.pop_if(|(_, header)| header.is_empty()) {
-        remove_file(&path)?;
     }
     if let Some((path, header)) = kept.pop() {
         if header.next_entry >= layout.entries {

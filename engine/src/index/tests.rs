@@ -291,8 +291,8 @@ fn an_unclean_end_keeps_what_the_checkpoint_vouches_for() {
         assert_eq!(files(scratch.path()).len(), kept, "checkpoint {checkpoint_ms}");
         let end = [0, offsets[9], offsets[19], offsets[29], offsets[34]][kept];
         assert_eq!(index.followed_to(), end, "checkpoint {checkpoint_ms}");
-        for n in 0..35 {
-            let there = offsets[n] <= end && kept > 0;
+        for (n, offset) in offsets.iter().enumerate() {
+            let there = *offset <= end && kept > 0;
             assert_eq!(find(&index, &format!("u{n}")).len(), usize::from(there), "u{n}, checkpoint {checkpoint_ms}");
         }
         catch_up(&index, &log);
