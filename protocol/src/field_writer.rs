@@ -3,7 +3,7 @@
 
 use crate::command::HeaderForm;
 use crate::header_rocketmq;
-use crate::json::escape::{push_number, push_quoted};
+use crate::json::escape::{Decimal, push_number, push_quoted};
 
 /// Takes the fields of one command. Order is the caller's; a name given twice is written twice.
 pub struct FieldWriter<'a> {
@@ -39,9 +39,7 @@ impl<'a> FieldWriter<'a> {
                 self.out.push(b'"');
             }
             HeaderForm::Rocketmq => {
-                let mut digits = Vec::with_capacity(20);
-                push_number(&mut digits, value);
-                header_rocketmq::push_field(self.out, key, &digits);
+                header_rocketmq::push_field(self.out, key, Decimal::of(value).as_bytes());
             }
         }
         self.any = true;

@@ -16,17 +16,29 @@ pub fn iteration_order<'a>(keys: impl IntoIterator<Item = &'a str>) -> Vec<&'a s
             order.push(key);
         }
     }
+    order_by_hash(order, |key| java_hash(key))
+}
+
+/// The same for keys of any kind, all different, whose `hashCode` the caller knows.
+pub fn order_by_hash<T>(mut keys: Vec<T>, hash_code: impl Fn(&T) -> i32) -> Vec<T> {
     // The table doubles when it holds more than three quarters of its buckets. Splitting a bucket keeps the order
     // inside it, so only the last size counts.
     let mut capacity = CAPACITY;
-    while order.len() > capacity / 4 * 3 {
+    while keys.len() > capacity / 4 * 3 {
         capacity *= 2;
     }
-    order.sort_by_key(|key| {
-        let hash = java_hash(key) as u32;
+    keys.sort_by_key(|key| {
+        let hash = hash_code(key) as u32;
         (hash ^ hash >> 16) as usize & (capacity - 1)
     });
-    order
+    keys
+}
+
+/// The order in which Java's remoting puts a header's fields into its map: that of a set of reflected fields, whose
+/// hash is the class name's mixed with the field's. It only shows where two names share a bucket. `declared` names all
+/// fields of the class, in order, those left out of the header too.
+pub fn reflected_order<'a>(class: &str, declared: &[&'a str]) -> Vec<&'a str> {
+    order_by_hash(declared.to_vec(), |name| java_hash(class) ^ java_hash(name))
 }
 
 #[cfg(test)]

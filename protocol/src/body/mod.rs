@@ -4,6 +4,7 @@
 //! Reading tolerates unknown members, nulls, missing members (Java's defaults) and fastjson's wider syntax. Knows
 //! nothing of who sends what when. Any core.
 
+mod check_client;
 mod cluster_info;
 mod connection;
 mod consumer_list;
@@ -14,6 +15,7 @@ mod heartbeat;
 mod kv_table;
 mod lock_batch;
 pub mod message_queue;
+mod offset_moved_event;
 mod offset_table;
 pub mod register;
 mod route;
@@ -23,6 +25,7 @@ mod subscription_group;
 mod topic_config;
 mod topic_list;
 
+pub use check_client::CheckClientRequestBody;
 pub use cluster_info::ClusterInfo;
 pub use connection::{Connection, ConsumerConnection, ProducerConnection};
 pub use consumer_list::ConsumerListByGroup;
@@ -33,6 +36,7 @@ pub use heartbeat::{ConsumerData, HeartbeatData, ProducerData};
 pub use kv_table::KvTable;
 pub use lock_batch::{LockBatchRequestBody, LockBatchResponseBody, UnlockBatchRequestBody};
 pub use message_queue::MessageQueue;
+pub use offset_moved_event::OffsetMovedEvent;
 pub use offset_table::{ConsumerOffsetTable, DelayOffsetTable};
 pub use register::RegisterBrokerBody;
 pub use route::{BrokerData, QueueData, TopicRouteData};

@@ -172,6 +172,18 @@ fn locks_and_stats_are_written_as_java_does() {
         r#"{"lockOKMQSet":[{"brokerName":"b","queueId":3,"topic":"T"}]}"#,
         LockBatchResponseBody { lock_ok_mq_set: vec![queue.clone()] },
     );
+    check(
+        r#"{"consumerGroup":"G","messageQueue":{"brokerName":"b","queueId":3,"topic":"T"},"offsetNew":0,"offsetRequest":9}"#,
+        OffsetMovedEvent { consumer_group: "G".into(), message_queue: queue.clone(), offset_new: 0, offset_request: 9 },
+    );
+    reads(
+        r#"{"clientId":"c","group":"G","subscriptionData":{"expressionType":"SQL92","subString":"a > 5","topic":"T"}}"#,
+        CheckClientRequestBody {
+            client_id: "c".into(),
+            group: "G".into(),
+            subscription_data: SubscriptionData::parse("T", "a > 5", Some("SQL92")).expect("kept"),
+        },
+    );
     check(r#"{"consumerIdList":["b","a"]}"#, ConsumerListByGroup { consumer_id_list: vec!["b".into(), "a".into()] });
     check(r#"{"groupList":["a"]}"#, GroupList { group_list: BTreeSet::from(["a".into()]) });
     check(

@@ -12,7 +12,12 @@ mod tests {
 
     #[test]
     fn known_values() {
-        for (body, want) in [(&b""[..], 0), (b"123456789", 0xcbf4_3926 & 0x7fff_ffff), (b"a", 0x68b7_be43)] {
+        for (body, want) in [
+            (&b""[..], 0),
+            (b"123456789", 0xcbf4_3926 & 0x7fff_ffff),
+            (b"a", 0x68b7_be43),
+            (b"Hello RocketMQ", 1_774_740_973),
+        ] {
             assert_eq!(crc32(body), want, "{body:?}");
         }
     }

@@ -20,7 +20,7 @@ pub fn tags_code(tags: &str) -> i64 {
 mod tests {
     use super::*;
 
-    /// Values follow from the definition 31·h + unit over UTF-16; the ASCII ones are well-known Java results.
+    /// Numbers printed by OpenJDK 17; those given as sums show the UTF-16 units.
     #[test]
     fn hashes_as_java_does() {
         let check = |text: &str, want: i32| assert_eq!(java_hash(text), want, "{text:?}");
@@ -32,6 +32,10 @@ mod tests {
         check("BB", 2112);
         check("polygenelubricants", i32::MIN);
         check("é", 0xe9);
+        check("ТегА", 32_588_240);
+        check("中文", 646_394);
+        check("😀", 1_772_899);
+        check("\u{ffff}𐍈", 64_750_471);
         check("中文", 0x4e2d * 31 + 0x6587);
         // One astral character is two units: d83d de00.
         check("😀", 0xd83d * 31 + 0xde00);
