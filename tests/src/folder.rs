@@ -44,3 +44,18 @@ impl Drop for Folder {
         }
     }
 }
+
+/// All files of this name below a folder.
+pub fn find(folder: &Path, name: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    // A folder that vanishes while it is read has no file of this name any more.
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            found.extend(find(&path, name));
+        } else if entry.file_name() == name {
+            found.push(path);
+        }
+    }
+    found
+}

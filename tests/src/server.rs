@@ -15,7 +15,9 @@ use crate::folder::Folder;
 use crate::ports::Ports;
 use crate::process::Process;
 
-const READY: &[&str] = &["RingMQ ready in", "boot success"];
+/// A broker's line; the all-in-one's nameserver says its own "boot success" earlier.
+const BROKER_READY: &[&str] = &["RingMQ ready in", "The broker["];
+const NAMESERVER_READY: &[&str] = &["boot success"];
 const READY_LIMIT: Duration = Duration::from_secs(60);
 
 /// What to start.
@@ -76,7 +78,7 @@ impl Server {
         if self.spec.two_processes && self.nameserver.is_none() {
             self.start_nameserver()?;
         }
-        let mut process = Process::start(self.broker_command()?, &self.folder.join("broker.log"), READY);
+        let mut process = Process::start(self.broker_command()?, &self.folder.join("broker.log"), BROKER_READY);
         let ready = process.wait_ready(READY_LIMIT);
         self.broker = Some(process);
         ready
@@ -84,7 +86,7 @@ impl Server {
 
     /// Starts it without waiting for the ready line.
     pub fn start_unwaited(&mut self) -> Result<(), String> {
-        self.broker = Some(Process::start(self.broker_command()?, &self.folder.join("broker.log"), READY));
+        self.broker = Some(Process::start(self.broker_command()?, &self.folder.join("broker.log"), BROKER_READY));
         Ok(())
     }
 
@@ -93,7 +95,7 @@ impl Server {
         write(&conf, &format!("listenPort={}\n", self.ports.nameserver()));
         let mut command = Command::new(binaries::find("mqnamesrv")?);
         command.arg("-c").arg(&conf).env("HOME", self.folder.path());
-        let mut process = Process::start(command, &self.folder.join("namesrv.log"), READY);
+        let mut process = Process::start(command, &self.folder.join("namesrv.log"), NAMESERVER_READY);
         process.wait_ready(READY_LIMIT)?;
         self.nameserver = Some(process);
         Ok(())
