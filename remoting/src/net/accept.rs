@@ -109,8 +109,8 @@ impl Acceptor {
 
     fn admit(&self, stream: TcpStream, peer: SocketAddr) -> Option<AcceptedFd> {
         let Some(slot) = Slot::take(self.connections_max) else {
-            drop(stream);
             self.turn_away("there are as many connections as allowed");
+            drop(stream);
             return None;
         };
         if let Err(error) = stream.set_nonblocking(true).and_then(|()| stream.set_nodelay(true)) {
@@ -135,8 +135,8 @@ impl Acceptor {
             Some(libc::EMFILE | libc::ENFILE) => {
                 self.reserve.take();
                 if let Ok((stream, _)) = self.listener.accept() {
-                    drop(stream);
                     self.turn_away("no file descriptor is left; raise `ulimit -n` (LimitNOFILE)");
+                    drop(stream);
                 }
                 self.reserve.set(File::open("/dev/null").ok());
                 shard::sleep(BACK_OFF).await;

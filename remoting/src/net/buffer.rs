@@ -1,9 +1,10 @@
 //! The bytes of one connection that were read and not yet handed over.
 //!
 //! Grows with bytes received, never by what a peer declares: it doubles when it is full, so it is at most twice as long
-//! as what came in. Beyond 128 KiB it takes from an allowance of the whole process.
+//! as what came in. Beyond 128 KiB it takes from an allowance of the whole process; when that is used up, one buffer at
+//! a time may overdraw it, so that half-read frames cannot all wait for each other.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// What every connection has, also an idle one.
 pub(crate) const FIRST: usize = 4 << 10;
@@ -14,6 +15,9 @@ pub(crate) const COMMON: usize = 128 << 10;
 /// Bytes beyond [`COMMON`] in all read buffers of the process.
 static BEYOND: AtomicUsize = AtomicUsize::new(0);
 
+/// Some buffer has the right to grow although the allowance is used up.
+static OVERDRAWN: AtomicBool = AtomicBool::new(false);
+
 pub(crate) struct ReadBuffer {
     /// Bytes `start..end` are received and not consumed.
     data: Vec<u8>,
@@ -22,6 +26,8 @@ pub(crate) struct ReadBuffer {
     /// Length of recent frames, decaying, so that one after a row of large ones finds the room still there.
     recent: usize,
     beyond_max: usize,
+    /// This is the buffer that may overdraw, until it is back at [`COMMON`].
+    overdrawn: bool,
 }
 
 fn beyond(capacity: usize) -> usize {
@@ -31,7 +37,7 @@ fn beyond(capacity: usize) -> usize {
 impl ReadBuffer {
     /// An empty buffer that may use the process's allowance as long as that is below `beyond_max` bytes.
     pub(crate) fn new(beyond_max: usize) -> ReadBuffer {
-        ReadBuffer { data: vec![0; FIRST], start: 0, end: 0, recent: 0, beyond_max }
+        ReadBuffer { data: vec![0; FIRST], start: 0, end: 0, recent: 0, beyond_max, overdrawn: false }
     }
 
     pub(crate) fn received(&self) -> &[u8] {
@@ -54,7 +60,9 @@ impl ReadBuffer {
         if self.is_empty() {
             self.start = 0;
             self.end = 0;
-            if self.data.len() > COMMON && self.recent.saturating_mul(2) < self.data.len() {
+            if self.overdrawn {
+                self.resize(COMMON);
+            } else if self.data.len() > COMMON && self.recent.saturating_mul(2) < self.data.len() {
                 self.resize(self.recent.max(COMMON));
             }
         }
@@ -81,7 +89,7 @@ impl ReadBuffer {
         }
         let capacity = self.data.len();
         let full = self.end == capacity;
-        if !full && !(want_more && capacity < COMMON) {
+        if !(full || want_more && capacity < COMMON) {
             return true;
         }
         let mut grown = capacity.saturating_mul(2);
@@ -111,7 +119,11 @@ impl ReadBuffer {
             let more = new - old;
             let take = |used: usize| used.checked_add(more).filter(|sum| *sum <= self.beyond_max);
             if BEYOND.fetch_update(Ordering::AcqRel, Ordering::Acquire, take).is_err() {
-                return false;
+                if !self.overdrawn && OVERDRAWN.swap(true, Ordering::AcqRel) {
+                    return false;
+                }
+                self.overdrawn = true;
+                BEYOND.fetch_add(more, Ordering::AcqRel);
             }
         } else {
             BEYOND.fetch_sub(old - new, Ordering::AcqRel);
@@ -122,13 +134,23 @@ impl ReadBuffer {
             to.copy_from_slice(from);
         }
         self.data = data;
+        if new == 0 {
+            self.give_back_right();
+        }
         true
+    }
+
+    fn give_back_right(&mut self) {
+        if std::mem::take(&mut self.overdrawn) {
+            OVERDRAWN.store(false, Ordering::Release);
+        }
     }
 }
 
 impl Drop for ReadBuffer {
     fn drop(&mut self) {
         BEYOND.fetch_sub(beyond(self.data.len()), Ordering::AcqRel);
+        self.give_back_right();
     }
 }
 
@@ -178,15 +200,21 @@ mod tests {
         buffer.shrink_idle();
         assert_eq!(buffer.capacity(), FIRST);
 
-        // The allowance: a second large frame has to wait until the first one is gone.
+        // The allowance: the second large frame overdraws it, the third has to wait until one of them is gone.
         assert!(receive(&mut buffer, big, None));
-        let mut other = ReadBuffer::new(2 * big);
-        assert!(!receive(&mut other, 2 * big, None));
-        let stopped_at = other.received().len();
+        let mut second = ReadBuffer::new(big);
+        assert!(receive(&mut second, 2 * big, None));
+        assert!(second.overdrawn);
+        let mut third = ReadBuffer::new(big);
+        assert!(!receive(&mut third, big, None));
+        let stopped_at = third.received().len();
         assert!(stopped_at >= COMMON);
-        drop(buffer);
-        assert!(receive(&mut other, 2 * big - stopped_at, Some(2 * big)));
-        drop(other);
+        second.consume(2 * big, 2 * big);
+        assert!(!second.overdrawn);
+        assert_eq!(second.capacity(), COMMON);
+        assert!(receive(&mut third, big - stopped_at, Some(big)));
+        drop((buffer, second, third));
         assert_eq!(BEYOND.load(Ordering::Acquire), 0);
+        assert!(!OVERDRAWN.load(Ordering::Acquire));
     }
 }

@@ -16,7 +16,7 @@ use futures_io::AsyncWrite;
 
 use super::connection::Connection;
 use super::counters::count;
-use super::out::{Out, Piece};
+use super::out::{Ended, Out, Piece};
 use super::send::{self, Progress, Sent};
 
 /// Bytes one connection may send in one go before others have their turn.
@@ -80,14 +80,18 @@ pub(crate) fn send(fd: RawFd, out: &mut Out, budget: usize) -> (io::Result<Progr
         pieces.clear();
         result
     });
-    count(|c| &c.bytes_out, sent.bytes as u64);
-    if sent.sendfile_parts > 0 {
-        count(|c| &c.hot_sendfile, sent.sendfile_parts);
-    }
-    if sent.sendmsg_parts > 0 {
-        count(|c| &c.hot_sendmsg, sent.sendmsg_parts);
-    }
+    count_sent(sent.bytes, sent.ended);
     (result, sent.bytes)
+}
+
+fn count_sent(bytes: usize, ended: Ended) {
+    count(|c| &c.bytes_out, bytes as u64);
+    if ended.long > 0 {
+        count(|c| &c.hot_sendfile, ended.long);
+    }
+    if ended.short > 0 {
+        count(|c| &c.hot_sendmsg, ended.short);
+    }
 }
 
 /// Sends the rest as the peer takes it.
@@ -139,8 +143,7 @@ async fn send_when_possible(connection: &Connection) -> io::Result<()> {
                 let ended = out.sent(n);
                 let pending = out.pending();
                 drop(out);
-                count(|c| &c.bytes_out, n as u64);
-                count(|c| &c.hot_sendmsg, ended);
+                count_sent(n, ended);
                 connection.after_sending(n, pending);
                 Poll::Ready(Ok(()))
             }

@@ -14,12 +14,13 @@ pub struct ServerOptions {
     pub started_frame_timeout: Duration,
     /// A peer that takes none of the bytes waiting for it for this long is closed.
     pub write_stall_timeout: Duration,
-    /// Connections of the whole process, over all its listening sockets.
+    /// Connections of the whole process, over all its listening sockets. Enforced where they are accepted: hand it to
+    /// `Acceptor::with_connections_max`.
     pub connections_max: usize,
     /// Bytes waiting to be sent from which on the connection is not read; it is read again below half of them.
     pub per_connection_out_max: usize,
     /// Bytes of read buffers in the whole process beyond 128 KiB a connection. When they are used up, frames that need
-    /// more are not read on until others are done (or run into `started_frame_timeout`).
+    /// more are read on one at a time, the others wait (and may run into `started_frame_timeout`).
     pub buffered_input_max: usize,
     /// Send what the service appended right after each read. Without it somebody calls `flush_dirty` once a turn.
     pub flush_after_read: bool,

@@ -34,6 +34,15 @@ struct Queued {
     /// Goes out after this many bytes, counted like `base`.
     at: u64,
     part: FilePart,
+    /// Was long enough for sendfile, whatever is left of it now.
+    long: bool,
+}
+
+/// File ranges that were sent to their end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Ended {
+    pub(crate) long: u64,
+    pub(crate) short: u64,
 }
 
 /// What comes next.
@@ -66,7 +75,8 @@ impl Out {
             return;
         }
         self.parts_len += part.len();
-        self.parts.push_back(Queued { at: self.base + self.bytes.len() as u64, part });
+        let long = part.len() >= SENDFILE_MIN;
+        self.parts.push_back(Queued { at: self.base + self.bytes.len() as u64, part, long });
     }
 
     /// Forgets everything and lets the leases go.
@@ -137,9 +147,9 @@ impl Out {
         }
     }
 
-    /// `n` bytes from the front were sent. Returns how many file ranges ended with them.
-    pub(crate) fn sent(&mut self, mut n: usize) -> u64 {
-        let mut ended = 0;
+    /// `n` bytes from the front were sent. Returns the file ranges that ended with them.
+    pub(crate) fn sent(&mut self, mut n: usize) -> Ended {
+        let mut ended = Ended::default();
         while let Some(queued) = self.parts.front() {
             let at = self.index(queued.at);
             let run = (at - self.head).min(n);
@@ -154,8 +164,12 @@ impl Out {
             self.parts_len -= taken;
             n -= taken;
             if queued.part.is_empty() {
+                if queued.long {
+                    ended.long += 1;
+                } else {
+                    ended.short += 1;
+                }
                 self.parts.pop_front();
-                ended += 1;
             }
         }
         if self.parts.is_empty() {
@@ -178,5 +192,110 @@ impl Out {
             self.base += cut as u64;
             self.head = 0;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    fn part(bytes: &[u8]) -> FilePart {
+        FilePart::new(Arc::new(bytes.to_vec()), -1, 0, |lease| lease)
+    }
+
+    /// Takes everything out in steps of `step` bytes, the way a socket with that much room would.
+    fn drain(out: &mut Out, step: usize) -> (Vec<u8>, Ended) {
+        let mut taken = Vec::new();
+        let mut ended = Ended::default();
+        let mut pieces = Vec::new();
+        while !out.is_empty() {
+            let pending = out.pending();
+            let (data, len) = match out.next() {
+                Next::Nothing => panic!("{pending} bytes wait"),
+                Next::File(part) => (part.data, part.len()),
+                Next::Memory => {
+                    let file_follows = out.pieces(&mut pieces);
+                    assert!(pieces.len() <= IOVEC_MAX);
+                    let total: usize = pieces.iter().map(|piece| piece.len).sum();
+                    assert!(file_follows || pieces.len() + 1 >= IOVEC_MAX || total == pending);
+                    (pieces[0].data, pieces[0].len)
+                }
+            };
+            let front = out.front().unwrap();
+            assert_eq!((front.data, front.len), (data, len));
+            let len = len.min(step);
+            // SAFETY: the piece lies in `out`, which is not changed before the copy is made.
+            taken.extend_from_slice(unsafe { std::slice::from_raw_parts(data, len) });
+            let now = out.sent(len);
+            ended = Ended { long: ended.long + now.long, short: ended.short + now.short };
+            assert_eq!(out.pending(), pending - len);
+        }
+        (taken, ended)
+    }
+
+    #[test]
+    fn bytes_and_ranges_keep_their_order_at_any_step() {
+        let long = vec![b'L'; SENDFILE_MIN + 5];
+        for step in [1, 7, 1_000, 5_000, usize::MAX] {
+            let mut out = Out::default();
+            let mut expected = Vec::new();
+            for round in 0..40u8 {
+                let head = vec![b'a' + round % 26; 3_000];
+                out.bytes.extend_from_slice(&head);
+                expected.extend_from_slice(&head);
+                if round % 3 == 0 {
+                    out.push(part(b"short"));
+                    out.push(part(b""));
+                    out.push(part(b"er"));
+                    expected.extend_from_slice(b"shorter");
+                }
+                if round == 20 {
+                    out.push(part(&long));
+                    expected.extend_from_slice(&long);
+                }
+            }
+            let (taken, ended) = drain(&mut out, step);
+            assert!(taken == expected, "step {step}");
+            assert_eq!(ended, Ended { long: 1, short: 28 });
+            assert!(out.bytes.is_empty());
+        }
+    }
+
+    #[test]
+    fn appending_while_sending_moves_the_rest_down() {
+        let mut out = Out::default();
+        let (mut expected, mut taken) = (Vec::new(), Vec::new());
+        for round in 0..2_000u32 {
+            let head = round.to_be_bytes().repeat(25);
+            out.bytes.extend_from_slice(&head);
+            expected.extend_from_slice(&head);
+            out.push(part(b"range"));
+            expected.extend_from_slice(b"range");
+            // Less than is appended, so that the queue never empties.
+            let front = out.front().unwrap();
+            let len = front.len.min(90);
+            // SAFETY: as in `drain`.
+            taken.extend_from_slice(unsafe { std::slice::from_raw_parts(front.data, len) });
+            out.sent(len);
+            assert!(out.bytes.len() <= out.pending() + 2 * COMPACT_MIN + 100 || out.head * 2 < out.bytes.len());
+        }
+        taken.extend(drain(&mut out, 777).0);
+        assert!(taken == expected);
+    }
+
+    #[test]
+    fn leases_end_with_their_range() {
+        let lease = Arc::new(b"lease".to_vec());
+        let mut out = Out::default();
+        out.bytes.extend_from_slice(b"head");
+        out.push(FilePart::new(lease.clone(), -1, 0, |bytes| bytes));
+        out.sent(8);
+        assert_eq!(Arc::strong_count(&lease), 2);
+        out.sent(1);
+        assert_eq!(Arc::strong_count(&lease), 1);
+        out.push(FilePart::new(lease.clone(), -1, 0, |bytes| bytes));
+        out.clear();
+        assert_eq!(Arc::strong_count(&lease), 1);
     }
 }

@@ -8,7 +8,7 @@ use std::mem;
 use std::os::fd::RawFd;
 
 use super::file_part::FilePart;
-use super::out::{Next, Out, Piece};
+use super::out::{Ended, Next, Out, Piece};
 
 /// How far one round of sending came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,8 +25,7 @@ pub(crate) enum Progress {
 #[derive(Default)]
 pub(crate) struct Sent {
     pub(crate) bytes: usize,
-    pub(crate) sendfile_parts: u64,
-    pub(crate) sendmsg_parts: u64,
+    pub(crate) ended: Ended,
 }
 
 /// Sends from the front of `out` until it is empty, the socket is full or `budget` bytes went.
@@ -57,14 +56,11 @@ pub(crate) fn send(
         };
         sent.bytes += n;
         let ended = out.sent(n);
-        if file {
-            sent.sendfile_parts += ended;
-        } else {
-            sent.sendmsg_parts += ended;
-            // A short sendmsg means a full socket; asking once more would only say so. A short sendfile says nothing.
-            if n < wanted {
-                return Ok(Progress::Blocked);
-            }
+        sent.ended.long += ended.long;
+        sent.ended.short += ended.short;
+        // A short sendmsg means a full socket; asking once more would only say so. A short sendfile says nothing.
+        if n < wanted && !file {
+            return Ok(Progress::Blocked);
         }
     }
 }
