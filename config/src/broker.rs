@@ -150,10 +150,6 @@ pub struct StoreSettings {
     pub flush_interval_ms: u64,
     /// syncFlushTimeout
     pub sync_flush_timeout_ms: u64,
-    /// flushIntervalConsumeQueue
-    pub consume_queue_flush_interval_ms: u64,
-    /// flushConsumeQueueThoroughInterval
-    pub consume_queue_thorough_interval_ms: u64,
 
     /// maxMessageSize, bytes of a body
     pub body_size_max: usize,
@@ -185,8 +181,6 @@ pub struct StoreSettings {
     pub clean_interval_ms: u64,
     /// deleteCommitLogFilesInterval
     pub delete_commitlog_interval_ms: u64,
-    /// deleteConsumeQueueFilesInterval
-    pub delete_consume_queue_interval_ms: u64,
     /// diskMaxUsedSpaceRatio: expired files go at any hour from here.
     pub disk_used_percent_expired: u8,
     /// diskSpaceCleanForciblyRatio: files not yet expired go from here, if `clean_forcibly`.
@@ -295,8 +289,6 @@ impl StoreSettings {
             },
             flush_interval_ms: number("flushIntervalCommitLog"),
             sync_flush_timeout_ms: number("syncFlushTimeout"),
-            consume_queue_flush_interval_ms: number("flushIntervalConsumeQueue"),
-            consume_queue_thorough_interval_ms: number("flushConsumeQueueThoroughInterval"),
             body_size_max: size("maxMessageSize"),
             transfer_size_max_memory: size("maxTransferBytesOnMessageInMemory"),
             transfer_count_max_memory: size("maxTransferCountOnMessageInMemory"),
@@ -311,7 +303,6 @@ impl StoreSettings {
             file_reserved_ms: number("fileReservedTime").saturating_mul(3_600_000),
             clean_interval_ms: number("cleanResourceInterval"),
             delete_commitlog_interval_ms: number("deleteCommitLogFilesInterval"),
-            delete_consume_queue_interval_ms: number("deleteConsumeQueueFilesInterval"),
             disk_used_percent_expired: number("diskMaxUsedSpaceRatio") as u8,
             disk_used_percent_forcibly: number("diskSpaceCleanForciblyRatio") as u8,
             disk_used_percent_full: number("diskSpaceWarningLevelRatio") as u8,

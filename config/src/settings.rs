@@ -11,8 +11,6 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 pub struct ServerSettings {
     /// bindAddress
     pub bind_address: IpAddr,
-    /// serverSocketBacklog
-    pub backlog: u32,
     /// serverChannelMaxIdleTimeSeconds, in ms
     pub idle_timeout_ms: u64,
     /// startedFrameTimeoutMillis
@@ -35,7 +33,6 @@ impl ServerSettings {
         });
         ServerSettings {
             bind_address,
-            backlog: unsigned(values, "serverSocketBacklog") as u32,
             idle_timeout_ms: unsigned(values, "serverChannelMaxIdleTimeSeconds").saturating_mul(1_000),
             started_frame_timeout_ms: unsigned(values, "startedFrameTimeoutMillis"),
             frame_size_max: unsigned(values, "frameMaxLength") as usize,

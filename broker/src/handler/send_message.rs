@@ -41,7 +41,7 @@ pub fn handle(core: &mut Core, call: &Call<'_>) -> Handled {
     let fields = &call.command.fields;
     let header = if v2 { SendMessageHeader::decode_v2(fields)? } else { SendMessageHeader::decode_v1(fields)? };
     admit(core, &header)?;
-    let topic = match existing_topic(core, call, &header)? {
+    let topic = match existing_topic(core, &header)? {
         Ok(topic) => topic,
         Err(next) => return Ok(next),
     };
@@ -149,7 +149,7 @@ fn admit(core: &Core, header: &SendMessageHeader<'_>) -> Result<(), Refusal> {
 type Found = Result<std::sync::Arc<protocol::body::TopicConfig>, Next>;
 
 /// The topic, made on the home shard if it may be.
-fn existing_topic(core: &mut Core, call: &Call<'_>, header: &SendMessageHeader<'_>) -> Result<Found, Refusal> {
+fn existing_topic(core: &mut Core, header: &SendMessageHeader<'_>) -> Result<Found, Refusal> {
     if let Some(topic) = core.topics.get(&*header.topic) {
         let order_only = core.env.options.permission & perm::WRITE == 0 && topic.order;
         if order_only {

@@ -22,7 +22,7 @@ pub(super) const SERVER_KEYS: &[Key] = &[
     int("serverSocketRcvBufSize", "0").accepted("bytes of a socket's receive buffer", KERNEL_BUFFERS),
     HIGH_WATER,
     LOW_WATER,
-    int_in("serverSocketBacklog", "1024", 1, 65_535).live("connections waiting to be accepted"),
+    int_in("serverSocketBacklog", "1024", 1, 65_535).accepted("connections waiting to be accepted", "1024 may always wait"),
     boolean("serverPooledByteBufAllocatorEnable", true).accepted("pool buffers", NETTY),
     boolean("useEpollNativeSelector", false).accepted("use epoll", NETTY),
 ];
