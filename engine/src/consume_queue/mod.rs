@@ -261,7 +261,8 @@ impl ConsumeQueue {
         self.truncate_to(keep)
     }
 
-    /// Drops the units from `offset` on. Offsets behind the end only clear what the files hold there.
+    /// Drops the units from `offset` on. An offset behind the end only clears what the files hold there; one before
+    /// the first file empties the queue, whose max offset is then that file's first.
     pub fn truncate_to(&mut self, offset: i64) -> io::Result<()> {
         let offset = offset.clamp(self.first_available(), self.max);
         if self.files.count() > 0 {
@@ -376,7 +377,9 @@ impl ConsumeQueue {
 
     fn trim(&mut self) {
         let excess = self.tail.len().saturating_sub(RECENT_UNITS.max(self.dirty_units()));
-        self.tail.drain(..excess);
+        if excess > 0 {
+            self.tail.drain(..excess);
+        }
     }
 
     fn no_unit(&self, offset: i64) -> io::Error {
