@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io::{self, IoSlice};
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use crate::commitlog::segment::Segment;
@@ -15,20 +16,21 @@ static ZEROS: [u8; CHUNK] = [0; CHUNK];
 
 /// Zeroes everything behind `end`. A later file that is all zeros is kept as one made ahead; one that is not holds
 /// nothing valid (the caller searched it) and is removed with all behind it. Makes a file for the end if there is none.
-/// Answers with the bytes that were not zero, counted up to the last such byte. After a clean stop of ours only the
-/// page at the end is looked at.
+/// Answers with the bytes that were not zero, counted up to the last such byte. Looks `search_bytes` behind the end:
+/// nothing after a clean stop or in a new store, what can have been in flight after a killed process, else everything.
 pub(super) fn cut_behind(
     options: &StoreOptions,
     segments: &mut Vec<Arc<Segment>>,
     end: i64,
-    trusts_zeros: bool,
+    search_bytes: i64,
 ) -> Result<u64, OpenError> {
     let mut cut = 0u64;
     let mut removed = false;
     let mut keep = Vec::with_capacity(segments.len());
     for segment in segments.drain(..) {
         let zero_from = if segment.base() >= end { 0 } else { segment.position(end).unwrap_or(segment.size()) };
-        if trusts_zeros || removed || zero_from >= segment.size() {
+        let looked_at = segment.base().max(end).saturating_sub(end) < search_bytes;
+        if removed || !looked_at || zero_from >= segment.size() {
             if !removed {
                 keep.push(segment);
             } else {
@@ -37,7 +39,9 @@ pub(super) fn cut_behind(
             continue;
         }
         let wrap = |error| OpenError::io("cut the end of", segment.path(), error);
-        let last = last_nonzero(&segment, zero_from).map_err(wrap)?;
+        let until = end.saturating_add(search_bytes).saturating_sub(segment.base());
+        let until = u64::try_from(until).unwrap_or(0).min(segment.size());
+        let last = last_nonzero(&segment, zero_from, until).map_err(wrap)?;
         let Some(last) = last else {
             keep.push(segment);
             continue;
@@ -64,21 +68,24 @@ fn remove(segment: &Segment) -> Result<(), OpenError> {
     fs::remove_file(segment.path()).map_err(|error| OpenError::io("remove", segment.path(), error))
 }
 
-/// Position of the last byte from `from` on that is not zero.
-fn last_nonzero(segment: &Segment, from: u64) -> io::Result<Option<u64>> {
+/// Position of the last byte in `from..until` that is not zero. Reads by pread: a mapping would count the whole file as
+/// this process's memory.
+fn last_nonzero(segment: &Segment, from: u64, until: u64) -> io::Result<Option<u64>> {
+    let mut buffer = vec![0; CHUNK];
     let mut last = None;
     let mut at = from;
-    while let Some(data) = next_data(segment.file(), at)?.filter(|data| *data < segment.size()) {
+    while at < until {
+        let Some(data) = next_data(segment.file(), at)?.filter(|data| *data < until) else { break };
         let data = data.max(at);
-        let len = usize::try_from(segment.size() - data).unwrap_or(CHUNK).min(CHUNK);
-        let bytes = segment.bytes(data, len);
-        if let Some(place) = bytes.iter().rposition(|byte| *byte != 0) {
+        let len = usize::try_from(until - data).unwrap_or(CHUNK).min(CHUNK);
+        let Some(bytes) = buffer.get_mut(..len) else { break };
+        segment.file().read_exact_at(bytes, data)?;
+        if *bytes != ZEROS[..len]
+            && let Some(place) = bytes.iter().rposition(|byte| *byte != 0)
+        {
             last = Some(data + place as u64);
         }
         at = data + len as u64;
-        if at >= segment.size() {
-            break;
-        }
     }
     Ok(last)
 }

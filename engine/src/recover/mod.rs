@@ -60,11 +60,13 @@ pub struct DamagedRange {
 
 /// Beyond the end of what one process wrote in one boot only writes in flight can lie, so there the search for valid
 /// records behind the end goes no farther than this.
-const SAME_BOOT_SEARCH_BYTES: i64 = 256 << 20;
+const SAME_BOOT_SEARCH_BYTES: i64 = 64 << 20;
 
 /// The walk over the records.
 struct Walked {
     end: i64,
+    /// The walk ended where nothing was written.
+    met_zeros: bool,
     store_timestamp: i64,
 }
 
@@ -97,12 +99,16 @@ pub(crate) fn recover(options: &StoreOptions) -> Result<(Recovered, OpenQueues, 
         Some(extension) if extension.boot != 0 && extension.boot == boot_hash() => SAME_BOOT_SEARCH_BYTES,
         _ => i64::MAX,
     };
-    let walked = walk(&log, &start, search_bytes, &mut queues, &mut report)?;
+    let walked = walk(&log, &start, was_empty, search_bytes, &mut queues, &mut report)?;
     report.to = walked.end;
     if queues.needs_rebuild() {
         report.rebuilt_queues = queues.rebuild(&log, walked.end).map_err(at("rebuild", &options.consume_queue_dir))?;
     }
-    report.cut_bytes = cut::cut_behind(options, &mut segments, walked.end, start.trusts_zeros)?;
+    report.cut_bytes = {
+        // Zeros behind a clean end, or in a file just made, need no second look.
+        let sure = walked.met_zeros && (start.trusts_zeros || was_empty);
+        cut::cut_behind(options, &mut segments, walked.end, if sure { 0 } else { search_bytes })?
+    };
     // What was read from the page cache may not be on the disk yet; from here on it counts as flushed.
     for segment in segments.iter().filter(|segment| segment.end() > start.from && segment.base() <= walked.end) {
         options.disk.sync_data(segment.file()).map_err(at("make durable", segment.path()))?;
@@ -147,18 +153,20 @@ fn open_index(
 fn walk(
     log: &Log<'_>,
     start: &start::Start,
+    is_new: bool,
     search_bytes: i64,
     queues: &mut Queues,
     report: &mut RecoveryReport,
 ) -> Result<Walked, OpenError> {
     let mut at = start.from;
-    let mut walked = Walked { end: at, store_timestamp: 0 };
+    let mut walked = Walked { end: at, met_zeros: false, store_timestamp: 0 };
     loop {
         match log.at(at) {
             Found::Record(record) => {
                 queues.dispatch(&record);
                 at = record.physical_offset.saturating_add(i64::from(record.total_size));
-                walked = Walked { end: at, store_timestamp: walked.store_timestamp.max(record.store_timestamp) };
+                walked.end = at;
+                walked.store_timestamp = walked.store_timestamp.max(record.store_timestamp);
                 report.records += 1;
             }
             Found::Blank { next } => {
@@ -166,8 +174,11 @@ fn walk(
                 walked.end = next;
             }
             Found::SecondVersion { path, position } => return Err(OpenError::SecondVersion { path, position }),
-            Found::Nothing if start.trusts_zeros => return Ok(walked),
-            Found::Nothing | Found::Bad | Found::End => {
+            found @ (Found::Nothing | Found::Bad | Found::End) => {
+                walked.met_zeros = matches!(found, Found::Nothing);
+                if walked.met_zeros && (start.trusts_zeros || is_new) {
+                    return Ok(walked);
+                }
                 let limit = at.saturating_add(search_bytes);
                 let Some(next) = log.next_valid(at, limit) else { return Ok(walked) };
                 report.damaged.push(DamagedRange { from: at, to: next });
