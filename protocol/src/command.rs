@@ -59,21 +59,22 @@ impl<'a> Command<'a> {
     /// Like [`Command::decode`] with another limit for the header, in bytes.
     pub fn decode_with(frame: &'a [u8], header_max: usize) -> Result<Command<'a>, FrameError> {
         let (form, header, body) = frame::split(frame, header_max)?;
-        let parts = match form {
-            HeaderForm::Json => json::header::read(header)?,
-            HeaderForm::Rocketmq => header_rocketmq::read(header)?,
-        };
-        Ok(Command {
-            code: parts.code,
-            language: parts.language,
-            version: parts.version,
-            opaque: parts.opaque,
-            flag: parts.flag,
-            remark: parts.remark,
+        let mut command = Command {
+            code: 0,
+            language: Language::JAVA,
+            version: 0,
+            opaque: 0,
+            flag: 0,
+            remark: None,
             form,
-            fields: parts.fields,
+            fields: Fields::over(header),
             body,
-        })
+        };
+        match form {
+            HeaderForm::Json => json::header::read(header, &mut command)?,
+            HeaderForm::Rocketmq => header_rocketmq::read(header, &mut command)?,
+        }
+        Ok(command)
     }
 
     /// Whether it answers a request.

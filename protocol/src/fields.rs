@@ -20,10 +20,16 @@ pub struct Text<'a> {
 impl<'a> Text<'a> {
     /// The string. Borrowed unless it holds escapes; bytes that are not UTF-8 become U+FFFD, as in Java.
     pub fn get(&self) -> Cow<'a, str> {
-        let text = match std::str::from_utf8(self.raw) {
-            Ok(text) => Cow::Borrowed(text),
-            Err(_) => String::from_utf8_lossy(self.raw),
-        };
+        match std::str::from_utf8(self.raw) {
+            Ok(text) if !self.escaped => Cow::Borrowed(text),
+            Ok(text) => Cow::Owned(unescape(text)),
+            Err(_) => self.get_lossy(),
+        }
+    }
+
+    #[cold]
+    fn get_lossy(&self) -> Cow<'a, str> {
+        let text = String::from_utf8_lossy(self.raw);
         if self.escaped { Cow::Owned(unescape(&text)) } else { text }
     }
 
@@ -33,6 +39,7 @@ impl<'a> Text<'a> {
     }
 
     /// The bytes of the string, for comparing.
+    #[inline]
     pub(crate) fn bytes(&self) -> Cow<'a, [u8]> {
         match self.plain() {
             Some(plain) => Cow::Borrowed(plain),
@@ -41,6 +48,7 @@ impl<'a> Text<'a> {
     }
 
     /// The bytes as written; `None` when they hold escapes.
+    #[inline]
     pub(crate) fn plain(&self) -> Option<&'a [u8]> {
         (!self.escaped).then_some(self.raw)
     }
@@ -99,6 +107,7 @@ impl<'a> Fields<'a> {
         Fields { header, inline: [Slot::default(); INLINE], len: 0, more: Vec::new() }
     }
 
+    #[inline]
     pub(crate) fn push(&mut self, key: Place, value: Place) -> Result<(), FrameError> {
         if self.len >= FIELDS_MAX {
             return Err(FrameError::TooManyFields);

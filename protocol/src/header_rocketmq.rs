@@ -14,10 +14,9 @@
 //! ```
 //! An empty key or value is none at all: the form cannot tell the two apart.
 
-use crate::command::{Head, HeaderForm};
-use crate::fields::{Fields, Place, Text};
+use crate::command::{Command, Head, HeaderForm};
+use crate::fields::{Place, Text};
 use crate::frame::FrameError;
-use crate::json::header::Parts;
 use crate::language::Language;
 
 struct Scan<'a> {
@@ -58,24 +57,25 @@ impl<'a> Scan<'a> {
     }
 }
 
-/// Reads a header.
-pub(crate) fn read(header: &[u8]) -> Result<Parts<'_>, FrameError> {
+/// Reads a header into a command that has its defaults and fields over this header.
+pub(crate) fn read<'a>(header: &'a [u8], command: &mut Command<'a>) -> Result<(), FrameError> {
     let mut scan = Scan { bytes: header, at: 0, end: header.len() };
-    let code = i32::from(scan.i16()?);
+    command.code = i32::from(scan.i16()?);
     let [language] = scan.array()?;
-    let version = i32::from(scan.i16()?);
-    let opaque = scan.i32()?;
-    let flag = scan.i32()?;
+    command.language = Language(language);
+    command.version = i32::from(scan.i16()?);
+    command.opaque = scan.i32()?;
+    command.flag = scan.i32()?;
     let remark_len = scan.i32()?;
     let remark_len = scan.length(remark_len)?;
     let remark = scan.place(remark_len)?;
     let remark = header.get(remark.at..remark.at + remark.len).filter(|raw| !raw.is_empty());
+    command.remark = remark.map(|raw| Text { raw, escaped: false });
     let fields_len = scan.i32()?;
     let fields_len = scan.length(fields_len)?;
-    let fields_place = scan.place(fields_len)?;
+    let fields = scan.place(fields_len)?;
 
-    let mut fields = Fields::over(header);
-    let mut scan = Scan { bytes: header, at: fields_place.at, end: fields_place.at + fields_place.len };
+    let mut scan = Scan { bytes: header, at: fields.at, end: fields.at + fields.len };
     while scan.at < scan.end {
         let key_len = i32::from(scan.i16()?);
         let key_len = scan.length(key_len)?;
@@ -84,18 +84,10 @@ pub(crate) fn read(header: &[u8]) -> Result<Parts<'_>, FrameError> {
         let value_len = scan.length(value_len)?;
         let value = scan.place(value_len)?;
         if key_len > 0 && value_len > 0 {
-            fields.push(key, value)?;
+            command.fields.push(key, value)?;
         }
     }
-    Ok(Parts {
-        code,
-        language: Language(language),
-        version,
-        opaque,
-        flag,
-        remark: remark.map(|raw| Text { raw, escaped: false }),
-        fields,
-    })
+    Ok(())
 }
 
 /// Appends everything before the fields. The code and version are cut to 16 bits: the form has no more.

@@ -77,13 +77,34 @@ fn shortened(text: &str) -> String {
     text.chars().take(40).collect()
 }
 
-fn number<T: std::str::FromStr>(text: Text<'_>, problem: fn(String) -> Problem) -> Result<Option<T>, Problem> {
+/// A decimal integer as `Long.parseLong` takes it; `None` for anything else, also what does not fit.
+fn integer(digits: &[u8]) -> Option<i64> {
+    let (negative, digits) = match digits {
+        [b'-', rest @ ..] => (true, rest),
+        [b'+', rest @ ..] => (false, rest),
+        _ => (false, digits),
+    };
+    // Summed up below zero, where there is room for one more than above.
+    let sum = digits.iter().try_fold(0i64, |sum, byte| {
+        let digit = byte.is_ascii_digit().then(|| i64::from(byte - b'0'))?;
+        sum.checked_mul(10)?.checked_sub(digit)
+    })?;
+    match (digits.is_empty(), negative) {
+        (true, _) => None,
+        (false, true) => Some(sum),
+        (false, false) => sum.checked_neg(),
+    }
+}
+
+fn number<T: TryFrom<i64>>(text: Text<'_>, problem: fn(String) -> Problem) -> Result<Option<T>, Problem> {
     // An empty number is none: Java fails to parse it and leaves the field null.
     if text.is_empty() {
         return Ok(None);
     }
-    let text = text.get();
-    text.parse().map(Some).map_err(|_| problem(shortened(&text)))
+    match integer(&text.bytes()).and_then(|number| T::try_from(number).ok()) {
+        Some(number) => Ok(Some(number)),
+        None => Err(problem(shortened(&text.get()))),
+    }
 }
 
 impl<'a> Value<'a> for i32 {
@@ -109,7 +130,7 @@ impl<'a> Value<'a> for i64 {
 /// As Java: "true" in any case is true, everything else false.
 impl<'a> Value<'a> for bool {
     fn read(text: Text<'a>) -> Result<Option<Self>, Problem> {
-        Ok(Some(text.get().eq_ignore_ascii_case("true")))
+        Ok(Some(text.bytes().eq_ignore_ascii_case(b"true")))
     }
 
     fn absent() -> Option<Self> {
@@ -133,6 +154,29 @@ impl<'a, V: Value<'a>> Value<'a> for Option<V> {
     fn write(&self, out: &mut FieldWriter<'_>, key: &str) {
         if let Some(value) = self {
             value.write(out, key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::integer;
+    use proptest::prelude::*;
+
+    #[test]
+    fn integers_are_parsed_as_rust_parses_them() {
+        let edges = ["9223372036854775807", "-9223372036854775808", "9223372036854775808", "-9223372036854775809"];
+        let odd = ["", "-", "+", "+5", "-0", "007", "--1", "1-", " 1", "1 ", "1.0", "0x1", "９"];
+        for text in edges.iter().chain(&odd) {
+            assert_eq!(integer(text.as_bytes()), text.parse().ok(), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn numbers_and_noise_are_parsed_alike(number in any::<i64>(), noise in "[-+0-9a]{0,20}") {
+            prop_assert_eq!(integer(number.to_string().as_bytes()), Some(number));
+            prop_assert_eq!(integer(noise.as_bytes()), noise.parse().ok());
         }
     }
 }

@@ -3,51 +3,31 @@
 //! Knows the members of a header and nothing of what requests mean. Unknown members, white space, nulls and numbers or
 //! booleans in the place of strings are taken as fastjson takes them. Any core.
 
-use crate::command::HeaderForm;
-use crate::fields::{Fields, Place, Text};
+use crate::command::{Command, HeaderForm};
+use crate::fields::{Place, Text};
 use crate::frame::FrameError;
 use crate::json::escape::escape_len;
 use crate::language::Language;
 
-/// What a header says besides its form and body.
-pub(crate) struct Parts<'a> {
-    pub code: i32,
-    pub language: Language,
-    pub version: i32,
-    pub opaque: i32,
-    pub flag: i32,
-    pub remark: Option<Text<'a>>,
-    pub fields: Fields<'a>,
-}
-
-/// Reads a header.
-pub(crate) fn read(header: &[u8]) -> Result<Parts<'_>, FrameError> {
-    let mut parts = Parts {
-        code: 0,
-        language: Language::JAVA,
-        version: 0,
-        opaque: 0,
-        flag: 0,
-        remark: None,
-        fields: Fields::over(header),
-    };
+/// Reads a header into a command that has its defaults and fields over this header.
+pub(crate) fn read<'a>(header: &'a [u8], command: &mut Command<'a>) -> Result<(), FrameError> {
     let mut scan = Scan { bytes: header, at: 0 };
     scan.object(|scan, key| {
         match scan.plain(key) {
-            Some(b"code") => parts.code = scan.integer()?,
-            Some(b"flag") => parts.flag = scan.integer()?,
-            Some(b"opaque") => parts.opaque = scan.integer()?,
-            Some(b"version") => parts.version = scan.integer()?,
+            Some(b"code") => command.code = scan.integer()?,
+            Some(b"flag") => command.flag = scan.integer()?,
+            Some(b"opaque") => command.opaque = scan.integer()?,
+            Some(b"version") => command.version = scan.integer()?,
             Some(b"language") => {
                 if let Some(name) = scan.value()? {
-                    parts.language = Language::from_name(scan.text(name).get().as_bytes());
+                    command.language = Language::from_name(&scan.text(name).bytes());
                 }
             }
-            Some(b"remark") => parts.remark = scan.value()?.map(|place| scan.text(place)),
+            Some(b"remark") => command.remark = scan.value()?.map(|place| scan.text(place)),
             Some(b"extFields") => {
                 if scan.peek()? == b'{' {
                     scan.object(|scan, key| match scan.value()? {
-                        Some(value) => parts.fields.push(key, value),
+                        Some(value) => command.fields.push(key, value),
                         None => Ok(()),
                     })?;
                 } else if scan.value()?.is_some() {
@@ -60,7 +40,7 @@ pub(crate) fn read(header: &[u8]) -> Result<Parts<'_>, FrameError> {
         }
         Ok(())
     })?;
-    if scan.skip_space() { Err(scan.error("bytes after the end of the header")) } else { Ok(parts) }
+    if scan.skip_space().is_some() { Err(scan.error("bytes after the end of the header")) } else { Ok(()) }
 }
 
 struct Scan<'a> {
@@ -69,6 +49,7 @@ struct Scan<'a> {
 }
 
 impl<'a> Scan<'a> {
+    #[cold]
     fn error(&self, problem: &'static str) -> FrameError {
         FrameError::Header { form: HeaderForm::Json, at: self.at, problem }
     }
@@ -82,22 +63,27 @@ impl<'a> Scan<'a> {
         self.text(place).plain()
     }
 
-    /// Moves to the next byte that is not white space; false at the end.
-    fn skip_space(&mut self) -> bool {
+    /// The next byte that is not white space; `None` at the end.
+    #[inline]
+    fn skip_space(&mut self) -> Option<u8> {
         while let Some(byte) = self.bytes.get(self.at) {
             if !matches!(byte, b' ' | b'\t' | b'\n' | b'\r') {
-                return true;
+                return Some(*byte);
             }
             self.at += 1;
         }
-        false
+        None
     }
 
+    #[inline]
     fn peek(&mut self) -> Result<u8, FrameError> {
-        self.skip_space();
-        self.bytes.get(self.at).copied().ok_or_else(|| self.error("header ends too early"))
+        match self.skip_space() {
+            Some(byte) => Ok(byte),
+            None => Err(self.error("header ends too early")),
+        }
     }
 
+    #[inline]
     fn expect(&mut self, wanted: u8, problem: &'static str) -> Result<(), FrameError> {
         if self.peek()? != wanted {
             return Err(self.error(problem));
@@ -132,6 +118,7 @@ impl<'a> Scan<'a> {
     }
 
     /// Reads a string; stands on its opening quote.
+    #[inline]
     fn string(&mut self) -> Result<Place, FrameError> {
         self.at += 1;
         let start = self.at;
@@ -206,6 +193,7 @@ impl<'a> Scan<'a> {
 }
 
 /// Bytes before the next quote or backslash. Eight at a time: headers are mostly long plain strings.
+#[inline]
 fn plain_run(bytes: &[u8]) -> usize {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGHS: u64 = 0x8080_8080_8080_8080;
