@@ -4,13 +4,15 @@ mod common;
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
 use common::*;
 use protocol::Command;
-use remoting::net::{ServerOptions, counters};
+use remoting::net::{Acceptor, Connection, ServerOptions, Service, adopt, connections, counters};
+use shard::ShardSpec;
 
 fn both_ways_of_flushing(check: impl Fn(ServerOptions)) {
     for flush_after_read in [false, true] {
@@ -195,6 +197,37 @@ fn a_held_connection_waits_with_what_was_read_and_what_comes() {
     held.write_all(&request(HOLD, 4, &[], b"")).unwrap();
     check_answer(&read_frame(&mut held), 4, b"held");
     server.stop();
+}
+
+#[test]
+fn a_shard_may_end_while_connections_are_open() {
+    struct Quiet;
+    impl Service for Quiet {
+        fn request(&self, connection: &Rc<Connection>, _: Command<'_>, _: &[u8]) {
+            // Waits to be sent for ever.
+            connection.out().extend_from_slice(b"never sent");
+        }
+        fn response(&self, _: &Rc<Connection>, _: Command<'_>) {}
+        fn closed(&self, _: &Rc<Connection>) {}
+    }
+    for _ in 0..5 {
+        let acceptor = Acceptor::bind("[::1]:0".parse().unwrap()).unwrap();
+        let addr = acceptor.local_addr();
+        let shard = shard::start(ShardSpec { name: "ends".into(), cpu: None }, move || async move {
+            for _ in 0..4 {
+                let accepted = acceptor.accept().await;
+                adopt(accepted, 0, Rc::new(Quiet), Rc::new(ServerOptions::default()));
+            }
+            while counters().frames_in == 0 {
+                shard::turn().await;
+            }
+            connections()
+        })
+        .unwrap();
+        let mut clients: Vec<TcpStream> = (0..4).map(|_| TcpStream::connect(addr).unwrap()).collect();
+        clients[0].write_all(&request(ECHO, 1, &[], b"")).unwrap();
+        assert_eq!(shard.join().unwrap(), 4);
+    }
 }
 
 #[test]

@@ -78,6 +78,13 @@ impl ReadBuffer {
         }
     }
 
+    /// The connection is over: nothing is kept, also while somebody still holds the connection.
+    pub(crate) fn release(&mut self) {
+        self.start = 0;
+        self.end = 0;
+        self.resize(0);
+    }
+
     /// Makes room behind what is received. `want_more`: the last read filled all it was given. `frame` is the length of
     /// the frame that has begun, if known, beyond which there is no need to grow. False: the process's allowance is used
     /// up, and there is no room.

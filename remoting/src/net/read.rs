@@ -6,6 +6,7 @@
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{FromRawFd, IntoRawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -76,7 +77,7 @@ fn quantum(busy: usize) -> usize {
 pub fn adopt(accepted: AcceptedFd, id_shard: usize, service: Rc<dyn Service>, options: Rc<ServerOptions>) {
     let AcceptedFd { stream, peer, slot } = accepted;
     let local = match stream.local_addr() {
-        Ok(local) => local,
+        Ok(local) => canonical(local),
         Err(error) => {
             // Gone before it was served.
             tracing::debug!(%peer, %error, "dropping the connection, it has no local address");
@@ -87,8 +88,13 @@ pub fn adopt(accepted: AcceptedFd, id_shard: usize, service: Rc<dyn Service>, op
     // SAFETY: `fd` was just given up by its owner, so the executor's stream is the only one to close it.
     let stream = unsafe { TcpStream::from_raw_fd(fd) };
     sweep::ensure_running();
-    let connection = Connection::open(id_shard, Opening { peer, local, fd, stream, options, slot });
+    let connection = Connection::open(id_shard, Opening { peer: canonical(peer), local, fd, stream, options, slot });
     shard::spawn_local(serve(connection, service));
+}
+
+/// An IPv4 peer of an IPv6 socket is an IPv4 peer, in logs and in stored messages.
+fn canonical(addr: SocketAddr) -> SocketAddr {
+    SocketAddr::new(addr.ip().to_canonical(), addr.port())
 }
 
 async fn serve(connection: Rc<Connection>, service: Rc<dyn Service>) {
@@ -106,7 +112,7 @@ async fn serve(connection: Rc<Connection>, service: Rc<dyn Service>) {
     let stream = connection.stream.borrow_mut().take();
     drop(stream);
     connection.wake_writer();
-    connection.input.borrow_mut().shrink_idle();
+    connection.input.borrow_mut().release();
     tracing::debug!(peer = %connection.peer, id = %connection.id, "connection closed");
 }
 
@@ -268,6 +274,14 @@ fn bad_frame(error: FrameError) -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_ipv4_peer_is_one_on_any_socket() {
+        let check = |addr: &str, expected: &str| assert_eq!(canonical(addr.parse().unwrap()).to_string(), expected);
+        check("[::ffff:10.1.2.3]:77", "10.1.2.3:77");
+        check("10.1.2.3:77", "10.1.2.3:77");
+        check("[2001:db8::1]:77", "[2001:db8::1]:77");
+    }
 
     #[test]
     fn the_turn_is_shared_among_busy_connections() {

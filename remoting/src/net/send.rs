@@ -8,7 +8,7 @@ use std::mem;
 use std::os::fd::RawFd;
 
 use super::file_part::FilePart;
-use super::out::{Ended, Next, Out, Piece};
+use super::out::{Ended, Next, Out, Piece, SENDFILE_MIN};
 
 /// How far one round of sending came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +42,11 @@ pub(crate) fn send(
         }
         let (result, wanted, file) = match out.next() {
             Next::Nothing => return Ok(Progress::Done),
-            Next::File(part) => (sendfile(fd, part), part.len(), true),
+            Next::File(part) => {
+                // A call as long as the budget at most: a socket with room takes several MiB at once.
+                let len = part.len().min((budget - sent.bytes).max(SENDFILE_MIN));
+                (sendfile(fd, part, len), len, true)
+            }
             Next::Memory => {
                 let file_follows = out.pieces(pieces);
                 (sendmsg(fd, pieces, file_follows), pieces.iter().map(|p| p.len).sum(), false)
@@ -90,7 +94,7 @@ fn sendmsg(fd: RawFd, pieces: &[Piece], more: bool) -> io::Result<usize> {
     usize::try_from(result).map_err(|_| io::Error::last_os_error())
 }
 
-fn sendfile(fd: RawFd, part: &FilePart) -> io::Result<usize> {
+fn sendfile(fd: RawFd, part: &FilePart, len: usize) -> io::Result<usize> {
     let Ok(mut position) = libc::off64_t::try_from(part.position) else {
         return Err(io::Error::new(
             io::ErrorKind::InvalidInput,
@@ -99,7 +103,7 @@ fn sendfile(fd: RawFd, part: &FilePart) -> io::Result<usize> {
     };
     // SAFETY: the kernel reads and writes `position` only, which lives until the call returns; a wrong descriptor is an
     // error, not a memory access of ours.
-    let result = unsafe { libc::sendfile64(fd, part.fd, &mut position, part.len()) };
+    let result = unsafe { libc::sendfile64(fd, part.fd, &mut position, len) };
     match usize::try_from(result) {
         // Promised bytes that are not there: the peer already has the head that announces them, so nothing can be mended.
         Ok(0) => Err(io::Error::new(
