@@ -131,6 +131,9 @@ impl Default for IndexConfig {
     }
 }
 
+/// What is told of the log's failure.
+pub type OnFailure = Arc<dyn Fn(&crate::StoreFailed) + Send + Sync>;
+
 /// Everything a store is opened with. Start from [`StoreOptions::at`].
 #[derive(Clone)]
 pub struct StoreOptions {
@@ -183,7 +186,7 @@ pub struct StoreOptions {
     /// The message index.
     pub index: IndexConfig,
     /// Called once, on any thread, when the commitlog failed: the process has to end with a non-zero code.
-    pub on_failure: Option<Arc<dyn Fn(&crate::StoreFailed) + Send + Sync>>,
+    pub on_failure: Option<OnFailure>,
     /// The disk; tests inject faults here.
     pub disk: Disk,
 }

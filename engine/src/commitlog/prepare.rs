@@ -7,7 +7,7 @@
 
 use std::fs;
 use std::io::{self, IoSlice};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -111,7 +111,7 @@ impl Roll {
 }
 
 /// Makes a durable file of the segment size under a temporary name. `go_on` is asked between slices.
-fn make(core: &Core, tmp: &PathBuf, policy: PreparePolicy, go_on: &mut dyn FnMut() -> bool) -> io::Result<()> {
+fn make(core: &Core, tmp: &Path, policy: PreparePolicy, go_on: &mut dyn FnMut() -> bool) -> io::Result<()> {
     let disk = &core.options.disk;
     let size = core.options.segment_size;
     let direct = matches!(policy, PreparePolicy::Zeroed { .. });
@@ -136,7 +136,7 @@ fn make(core: &Core, tmp: &PathBuf, policy: PreparePolicy, go_on: &mut dyn FnMut
 }
 
 /// Gives a finished file its name, durably.
-fn publish(core: &Core, tmp: &PathBuf, base: i64) -> io::Result<Arc<Segment>> {
+fn publish(core: &Core, tmp: &Path, base: i64) -> io::Result<Arc<Segment>> {
     let path = core.options.commitlog_dir.join(file_name(base));
     fs::rename(tmp, &path)?;
     core.options.disk.sync_dir(&core.options.commitlog_dir)?;
@@ -161,11 +161,11 @@ pub(crate) fn run(core: &Core) {
         }
         drop(state);
         let mut pause = Duration::ZERO;
-        if let Err(error) = prepare_next(core) {
-            if error.kind() != io::ErrorKind::Interrupted {
-                tracing::warn!(dir = %core.options.commitlog_dir.display(), %error, "the next commitlog file could not be prepared; it will be made when it is needed");
-                pause = Duration::from_secs(1);
-            }
+        if let Err(error) = prepare_next(core)
+            && error.kind() != io::ErrorKind::Interrupted
+        {
+            tracing::warn!(dir = %core.options.commitlog_dir.display(), %error, "the next commitlog file could not be prepared; it will be made when it is needed");
+            pause = Duration::from_secs(1);
         }
         let mut state = core.roll.state();
         if !pause.is_zero() && !core.is_stopping() {

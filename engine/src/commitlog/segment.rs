@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -117,6 +118,20 @@ impl LogRange {
     /// The bytes, through the mapping.
     pub fn bytes(&self) -> &[u8] {
         self.segment.bytes(self.position, self.len)
+    }
+
+    /// Reads the range into the page cache, waiting for the disk: for threads that may wait, never a shard. A page
+    /// that cannot be read is left to whoever sends it, who meets the same error.
+    pub fn warm(&self) {
+        let mut buffer = vec![0; self.len.min(256 * 1024)];
+        let mut done = 0;
+        while done < self.len {
+            let part = (self.len - done).min(buffer.len());
+            match self.segment.file().read_at(&mut buffer[..part], self.position + done as u64) {
+                Ok(0) | Err(_) => return,
+                Ok(read) => done += read,
+            }
+        }
     }
 
     /// Physical offset of the first byte.

@@ -125,7 +125,7 @@ impl<A> ShardStore<A> {
                 let found = self.view.find(&self.core.segments, physical_offset);
                 let place = found.and_then(|segment| {
                     let position = segment.position(physical_offset)?;
-                    (position.checked_add(size as u64)? <= segment.size()).then(|| (segment, position))
+                    (position.checked_add(size as u64)? <= segment.size()).then_some((segment, position))
                 });
                 let Some((segment, position)) = place else {
                     if result.messages == 0 {

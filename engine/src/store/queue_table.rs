@@ -131,10 +131,8 @@ impl QueueTable {
             let Some(queue) = self.queues.get_mut(slot.index()) else { continue };
             queue.deleted = true;
             (queue.next, queue.visible) = (0, 0);
-            if let Some(units) = queue.units.take() {
-                if let Err(error) = units.destroy() {
-                    result = Err(error);
-                }
+            if let Some(Err(error)) = queue.units.take().map(ConsumeQueue::destroy) {
+                result = Err(error);
             }
         }
         result

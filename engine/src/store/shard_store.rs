@@ -693,11 +693,11 @@ impl<A> ShardStore<A> {
         self.closed = true;
         let mut clean = self.commit().is_ok() && self.batch.write_again.is_none();
         for queue in self.queues.all_mut() {
-            if let Some(units) = &mut queue.units {
-                if let Err(error) = units.sync() {
-                    tracing::error!(dir = %units.dir().display(), %error, "a consume queue could not be made durable; the next start rebuilds it");
-                    clean = false;
-                }
+            if let Some(units) = &mut queue.units
+                && let Err(error) = units.sync()
+            {
+                tracing::error!(dir = %units.dir().display(), %error, "a consume queue could not be made durable; the next start rebuilds it");
+                clean = false;
             }
         }
         self.core.rounds.close(self.queues.digest(i64::MAX), clean);

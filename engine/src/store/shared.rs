@@ -186,10 +186,10 @@ impl Shared {
         };
         self.remove_unused_segments(end);
         let (_, timestamp) = core.tail.snapshot();
-        if rounds::write(core, end, timestamp, digest, true) {
-            if let Err(error) = abort::remove(&core.options.abort_path) {
-                tracing::error!(path = %core.options.abort_path.display(), %error, "the abort file could not be removed; the next start reads the log");
-            }
+        if rounds::write(core, end, timestamp, digest, true)
+            && let Err(error) = abort::remove(&core.options.abort_path)
+        {
+            tracing::error!(path = %core.options.abort_path.display(), %error, "the abort file could not be removed; the next start reads the log");
         }
         tracing::info!(log_end = end, "store stopped");
         Ok(())
