@@ -84,16 +84,27 @@ impl Run {
     }
 
     /// Ends the load; its records so far.
-    pub fn stop(self) -> Stopped {
+    pub fn stop(mut self) -> Stopped {
         self.shared.stop.store(true, Ordering::Relaxed);
         let mut records = Vec::new();
-        for thread in self.threads {
+        for thread in std::mem::take(&mut self.threads) {
             match thread.join() {
                 Ok(recorder) => records.extend(recorder.into_records()),
                 Err(panic) => std::panic::resume_unwind(panic),
             }
         }
-        Stopped { spec: self.spec, shared: self.shared, records }
+        Stopped { spec: self.spec.clone(), shared: Arc::clone(&self.shared), records }
+    }
+}
+
+impl Drop for Run {
+    /// A case that failed must not go on loading the broker of the next one.
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::Relaxed);
+        for thread in self.threads.drain(..) {
+            // The case failed already; this thread's panic would say no more.
+            let _ = thread.join();
+        }
     }
 }
 

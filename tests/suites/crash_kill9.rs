@@ -26,7 +26,7 @@ fn kill_cycles(flush: &str) -> Outcome {
     let seed = Rng::seed_of_run();
     println!("{flush}: {cycles} kills, RINGMQ_SEED={seed}");
     let mut rng = Rng::new(seed);
-    let mut server = ServerSpec::new("kill9").set("flushDiskType", flush).start();
+    let mut server = spec(flush).start();
     let run = Run::start(&server, LoadSpec::mixed(seed));
     for cycle in 1..=cycles {
         run.wait_acked(ACKS_A_CYCLE, PATIENCE).unwrap_or_else(|problem| panic!("cycle {cycle}: {problem}"));
@@ -49,4 +49,9 @@ fn kill_cycles(flush: &str) -> Outcome {
     println!("  {report}");
     assert!(report.acked as u64 >= cycles * ACKS_A_CYCLE, "too little was acked to say anything");
     Outcome::Passed
+}
+
+/// Small log files, so that kills meet their edges, too.
+fn spec(flush: &str) -> ServerSpec {
+    ServerSpec::new("kill9").set("flushDiskType", flush).set("mappedFileSizeCommitLog", "16777216")
 }

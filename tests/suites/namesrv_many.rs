@@ -61,7 +61,7 @@ fn register(nameserver: &mut Nameserver, broker: usize, counter: u64, topics: &M
 }
 
 fn nameserver_holds_them() -> Outcome {
-    let mut server = ServerSpec::new("namesrv-many").start();
+    let mut server = ServerSpec::new("namesrv-many").set("mappedFileSizeCommitLog", "67108864").start();
     let rss_before = server.broker_process().rss_kib();
     let topics: Map<String, Value> = (0..TOPICS).map(|number| (name(number), topic_config(&name(number)))).collect();
     let mut brokers: Vec<Nameserver> = (0..2).map(|_| server.connect_nameserver()).collect();
@@ -124,7 +124,7 @@ fn lookups(server: &tests::Server) -> (u128, u128, u128) {
 }
 
 fn broker_serves_them() -> Outcome {
-    let mut server = ServerSpec::new("broker-many").start();
+    let mut server = ServerSpec::new("broker-many").set("mappedFileSizeCommitLog", "67108864").start();
     ok(server.connect().create_topic(&TopicSpec::new("Before", 1)));
     server.stop(Duration::from_secs(10)).unwrap_or_else(|problem| panic!("{problem}"));
     let path = folder::find(server.data(), "topics.json").into_iter().next();

@@ -48,7 +48,7 @@ fn start(server: &mut Server) {
 }
 
 fn acked_topic_survives_kill9() -> Outcome {
-    let mut server = ServerSpec::new("tables-kill9").start();
+    let mut server = ServerSpec::new("tables-kill9").set("mappedFileSizeCommitLog", "67108864").start();
     for round in 0..5 {
         let topic = format!("Acked{round}");
         let mut broker = server.connect();
@@ -63,7 +63,7 @@ fn acked_topic_survives_kill9() -> Outcome {
 }
 
 fn torn_topics_file_falls_back() -> Outcome {
-    let mut server = ServerSpec::new("tables-torn").start();
+    let mut server = ServerSpec::new("tables-torn").set("mappedFileSizeCommitLog", "67108864").start();
     create(&server, "First", 5);
     create(&server, "Second", 5);
     stop(&mut server);
@@ -86,7 +86,7 @@ fn torn_topics_file_falls_back() -> Outcome {
 }
 
 fn group_offsets_survive_a_stop() -> Outcome {
-    let mut server = ServerSpec::new("tables-offsets").start();
+    let mut server = ServerSpec::new("tables-offsets").set("mappedFileSizeCommitLog", "67108864").start();
     create(&server, "Offsets", 2);
     let mut broker = server.connect();
     for _ in 0..10 {
@@ -102,7 +102,7 @@ fn group_offsets_survive_a_stop() -> Outcome {
 }
 
 fn torn_offsets_file_falls_back() -> Outcome {
-    let mut server = ServerSpec::new("tables-torn-offsets").start();
+    let mut server = ServerSpec::new("tables-torn-offsets").set("mappedFileSizeCommitLog", "67108864").start();
     create(&server, "Offsets", 1);
     let mut broker = server.connect();
     for _ in 0..10 {

@@ -31,7 +31,10 @@ fn ok<T>(result: Result<T, client::Error>) -> T {
 }
 
 fn whole_flow(shards: u32) -> Outcome {
-    let mut server = ServerSpec::new("shards").set("shardNums", &shards.to_string()).start();
+    let mut server = ServerSpec::new("shards")
+        .set("mappedFileSizeCommitLog", "67108864")
+        .set("shardNums", &shards.to_string())
+        .start();
     ok(server.connect().create_topic(&TopicSpec::new(TOPIC, QUEUES)));
     let mut sent = 0;
     for form in [HeaderForm::Json, HeaderForm::Rocketmq] {
@@ -216,7 +219,8 @@ fn send_back(broker: &mut Broker) {
 fn another_number_each_start() -> Outcome {
     let seed = Rng::seed_of_run();
     println!("  RINGMQ_SEED={seed}");
-    let mut server = ServerSpec::new("reshard").set("shardNums", "1").start();
+    let mut server =
+        ServerSpec::new("reshard").set("mappedFileSizeCommitLog", "67108864").set("shardNums", "1").start();
     let run = Run::start(&server, LoadSpec::mixed(seed));
     for (start, shards) in ["2", "4", "1", "3"].into_iter().enumerate() {
         run.wait_acked(200, PATIENCE).unwrap_or_else(|problem| panic!("{problem}"));

@@ -30,7 +30,8 @@ fn stop(server: &mut Server) {
 fn sigterm_under_load(flush: &str) -> Outcome {
     let seed = Rng::seed_of_run();
     println!("  RINGMQ_SEED={seed}");
-    let mut server = ServerSpec::new("shutdown").set("flushDiskType", flush).start();
+    let mut server =
+        ServerSpec::new("shutdown").set("mappedFileSizeCommitLog", "67108864").set("flushDiskType", flush).start();
     let run = Run::start(&server, LoadSpec::mixed(seed));
     for _ in 0..2 {
         run.wait_acked(500, PATIENCE).unwrap_or_else(|problem| panic!("{problem}"));
@@ -45,7 +46,7 @@ fn sigterm_under_load(flush: &str) -> Outcome {
 }
 
 fn sigterm_withdraws_the_route() -> Outcome {
-    let mut spec = ServerSpec::new("shutdown-route");
+    let mut spec = ServerSpec::new("shutdown-route").set("mappedFileSizeCommitLog", "67108864");
     spec.two_processes = true;
     let mut server = spec.start();
     let mut broker = server.connect();
@@ -62,7 +63,7 @@ fn sigterm_withdraws_the_route() -> Outcome {
 }
 
 fn sigterm_when_idle() -> Outcome {
-    let mut server = ServerSpec::new("shutdown-idle").start();
+    let mut server = ServerSpec::new("shutdown-idle").set("mappedFileSizeCommitLog", "67108864").start();
     // Held pulls and open connections must not delay it.
     let address = server.address();
     server.connect().create_topic(&client::TopicSpec::new("Idle", 1)).unwrap_or_else(|error| panic!("{error}"));

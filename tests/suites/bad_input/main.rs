@@ -27,7 +27,7 @@ fn main() {
 }
 
 fn all_rows() -> Outcome {
-    let mut server = ServerSpec::new("bad-input").set("maxMessageSize", "4194304").start();
+    let mut server = ServerSpec::new("bad-input").set("mappedFileSizeCommitLog", "67108864").start();
     let mut broker = server.connect();
     broker.create_topic(&TopicSpec::new(TOPIC, 2)).unwrap_or_else(|error| panic!("{error}"));
     drop(broker);
