@@ -139,7 +139,10 @@ impl Core {
                     Some(forwarded) => self.refuse(
                         &forwarded.to,
                         call.command.code,
-                        &Refusal::new(response::SYSTEM_BUSY, "[OVERLOAD]system busy: too many requests wait for table changes"),
+                        &Refusal::new(
+                            response::SYSTEM_BUSY,
+                            "[OVERLOAD]system busy: too many requests wait for table changes",
+                        ),
                     ),
                 }
             }
@@ -207,13 +210,7 @@ impl Core {
     // ---- answers -------------------------------------------------------------------------------
 
     /// Answers without body.
-    pub fn reply(
-        &mut self,
-        to: &ReplyTo,
-        code: i32,
-        remark: Option<&str>,
-        fields: impl FnOnce(&mut FieldWriter<'_>),
-    ) {
+    pub fn reply(&mut self, to: &ReplyTo, code: i32, remark: Option<&str>, fields: impl FnOnce(&mut FieldWriter<'_>)) {
         self.reply_body(to, code, remark, fields, &[]);
     }
 
@@ -298,7 +295,9 @@ impl Core {
         let env = self.env.clone();
         if dispatch::is_send(request_code) {
             ShardCounters::add(&self.counters.put_failed, 1);
-            self.reply(to, refusal.code, Some(&refusal.remark), |fields| crate::handler::send_message::region(&env, fields));
+            self.reply(to, refusal.code, Some(&refusal.remark), |fields| {
+                crate::handler::send_message::region(&env, fields)
+            });
         } else {
             self.reply(to, refusal.code, Some(&refusal.remark), |_| {});
         }

@@ -98,7 +98,8 @@ impl Samples {
     /// Rates a second over the last 10, 60 and 600 seconds, as Java prints them: three numbers.
     pub fn rates(&self, now: Totals, of: impl Fn(&Totals) -> u64) -> String {
         let rate = |back: usize| {
-            let Some(then) = self.samples.len().checked_sub(back).and_then(|at| self.samples.get(at)).or(self.samples.front())
+            let Some(then) =
+                self.samples.len().checked_sub(back).and_then(|at| self.samples.get(at)).or(self.samples.front())
             else {
                 return 0.0;
             };
@@ -120,7 +121,7 @@ mod tests {
             samples.take(Totals { at_ms: tick * 10_000, put: tick as u64 * 100, ..Totals::default() }, 1);
         }
         let now = Totals { at_ms: 700_000, put: 8_000, ..Totals::default() };
-        assert_eq!(samples.rates(now, |t| t.put), "110 20 11.666666666666666");
+        assert_eq!(samples.rates(now, |t| t.put), "110 26.666666666666668 11.666666666666666");
         assert_eq!(Samples::default().rates(now, |t| t.put), "0 0 0");
     }
 }

@@ -117,7 +117,12 @@ pub fn deliver(core: &mut Core) {
             }
             let min = core.store.min_offset(slot);
             if level.next < min {
-                tracing::warn!(level = level.index + 1, from = level.next, to = min, "delayed messages were deleted before their time came");
+                tracing::warn!(
+                    level = level.index + 1,
+                    from = level.next,
+                    to = min,
+                    "delayed messages were deleted before their time came"
+                );
                 level.next = min;
                 level.done = level.done.max(min);
                 level.under_way.retain(|offset, _| *offset >= min);
@@ -136,7 +141,11 @@ pub fn deliver(core: &mut Core) {
                         level.under_way.remove(&level.done);
                         level.done += 1;
                     }
-                    tracing::warn!(level = level.index + 1, queue_offset = offset, "a delayed message has no readable record or destination: skipped");
+                    tracing::warn!(
+                        level = level.index + 1,
+                        queue_offset = offset,
+                        "a delayed message has no readable record or destination: skipped"
+                    );
                 }
                 Due::Now(put) => {
                     level.under_way.insert(level.next, false);

@@ -26,10 +26,15 @@ pub fn handle(core: &mut Core, call: &Call<'_>) -> Handled {
     core.now_ms = shard::now_ms();
     ShardCounters::add(&core.counters.requests, 1);
     if core.stopping && takes_new_work(call.command.code) {
-        return Err(Refusal::new(response::SERVICE_NOT_AVAILABLE, "service not available now: the broker is shutting down"));
+        return Err(Refusal::new(
+            response::SERVICE_NOT_AVAILABLE,
+            "service not available now: the broker is shutting down",
+        ));
     }
     match call.command.code {
-        request::SEND_MESSAGE | request::SEND_MESSAGE_V2 | request::SEND_BATCH_MESSAGE => send_message::handle(core, call),
+        request::SEND_MESSAGE | request::SEND_MESSAGE_V2 | request::SEND_BATCH_MESSAGE => {
+            send_message::handle(core, call)
+        }
         request::PULL_MESSAGE => pull_message::handle(core, call),
         request::CONSUMER_SEND_MSG_BACK => send_back::handle(core, call),
         request::QUERY_MESSAGE => query_message::handle(core, call),

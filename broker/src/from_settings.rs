@@ -115,11 +115,8 @@ fn store(settings: &StoreSettings, shards: usize) -> StoreOptions {
         delete_pause: ms(settings.delete_commitlog_interval_ms),
         ..RetentionOptions::default()
     };
-    options.index = IndexConfig {
-        enable: settings.index_enable,
-        slots: settings.index_slots,
-        entries: settings.index_entries,
-    };
+    options.index =
+        IndexConfig { enable: settings.index_enable, slots: settings.index_slots, entries: settings.index_entries };
     options
 }
 

@@ -7,17 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use protocol::body::{DataVersion, SubscriptionGroupConfig, SubscriptionGroupWrapper};
-
-/// Groups Java 4.9.7 has from the start.
-const BUILT_IN: [&str; 7] = [
-    "TOOLS_CONSUMER",
-    "FILTERSRV_CONSUMER",
-    "SELF_TEST_C_GROUP",
-    "CID_ONS-HTTP-PROXY",
-    "CID_ONSAPI_PULL",
-    "CID_ONSAPI_PERMISSION",
-    "CID_ONSAPI_OWNER",
-];
+use protocol::topic as names;
 
 /// Auto-creation stops at this many groups.
 const AUTO_CREATE_GROUPS_MAX: usize = 200_000;
@@ -34,7 +24,7 @@ impl GroupTable {
     /// The table with the built-in groups, over which a loaded subscriptionGroup.json is laid.
     pub fn new(auto_create: bool, loaded: Option<SubscriptionGroupWrapper>) -> Self {
         let mut groups = BTreeMap::new();
-        for name in BUILT_IN {
+        for name in names::SYSTEM_GROUPS {
             let group = SubscriptionGroupConfig { group_name: name.to_owned(), ..Default::default() };
             groups.insert(name.to_owned(), Arc::new(group));
         }
@@ -59,7 +49,7 @@ impl GroupTable {
         if let Some(group) = self.groups.get(name) {
             return Some((group.clone(), false));
         }
-        let may = self.auto_create || name.starts_with("CID_RMQ_SYS_");
+        let may = self.auto_create || names::is_system_group(name);
         if !may || self.groups.len() >= AUTO_CREATE_GROUPS_MAX {
             return None;
         }
@@ -92,8 +82,12 @@ impl GroupTable {
     /// What subscriptionGroup.json and request 201 carry.
     pub fn wrapper(&self) -> SubscriptionGroupWrapper {
         SubscriptionGroupWrapper {
-            subscription_group_table: self.groups.iter().map(|(name, group)| (name.clone(), (**group).clone())).collect(),
-            data_version: self.version.clone(),
+            subscription_group_table: self
+                .groups
+                .iter()
+                .map(|(name, group)| (name.clone(), (**group).clone()))
+                .collect(),
+            data_version: self.version,
             ..Default::default()
         }
     }

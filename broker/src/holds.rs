@@ -64,14 +64,7 @@ impl<S: Copy + Eq + std::hash::Hash, T> Holds<S, T> {
 
     /// Parks a pull that found nothing at `queue_offset`. `Err` gives the request back when the
     /// table is full: the caller then answers "not found" at once.
-    pub fn hold(
-        &mut self,
-        slot: S,
-        queue_offset: i64,
-        deadline_ms: i64,
-        wanted: Wanted,
-        request: T,
-    ) -> Result<(), T> {
+    pub fn hold(&mut self, slot: S, queue_offset: i64, deadline_ms: i64, wanted: Wanted, request: T) -> Result<(), T> {
         if self.holds.len() >= self.limit {
             return Err(request);
         }
@@ -104,12 +97,12 @@ impl<S: Copy + Eq + std::hash::Hash, T> Holds<S, T> {
             if deadline_ms > now_ms {
                 break;
             }
-            if let Some(slot) = self.holds.get(&id).map(|hold| hold.slot) {
-                if let Some(ids) = self.by_slot.get_mut(&slot) {
-                    ids.retain(|other| *other != id);
-                    if ids.is_empty() {
-                        self.by_slot.remove(&slot);
-                    }
+            if let Some(slot) = self.holds.get(&id).map(|hold| hold.slot)
+                && let Some(ids) = self.by_slot.get_mut(&slot)
+            {
+                ids.retain(|other| *other != id);
+                if ids.is_empty() {
+                    self.by_slot.remove(&slot);
                 }
             }
             self.take(id, released);

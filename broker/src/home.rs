@@ -262,7 +262,9 @@ impl Home {
         }
         let (done, waiting): (Vec<_>, Vec<_>) = self.parked.drain(..).partition(|(ticket, _)| concerned(ticket));
         self.parked = waiting;
-        done.into_iter().map(|(_, forwarded)| (forwarded, refusal.as_ref().map(|r| Refusal::new(r.code, r.remark.clone())))).collect()
+        done.into_iter()
+            .map(|(_, forwarded)| (forwarded, refusal.as_ref().map(|r| Refusal::new(r.code, r.remark.clone()))))
+            .collect()
     }
 
     /// Whether all that was changed is durable; asked while the broker stops.
@@ -327,7 +329,10 @@ impl Home {
     pub fn groups_changed(&mut self, core: &mut Core, changes: Vec<GroupChange>) {
         for change in changes {
             if let Some(conflict) = &change.conflict {
-                tracing::warn!(group = change.group, "members of one group subscribe differently, messages may be skipped: {conflict}");
+                tracing::warn!(
+                    group = change.group,
+                    "members of one group subscribe differently, messages may be skipped: {conflict}"
+                );
             }
             if change.publish {
                 let subscriptions = self.clients.consumer_group(&change.group).map(|group| {
@@ -374,7 +379,7 @@ impl Home {
         }
         if now_ms - self.sample_at_ms >= SAMPLE_MS {
             self.sample_at_ms = now_ms;
-            self.samples.take(Totals::sum(now_ms, &self.env.counters), crate::local_time::day_number(now_ms));
+            self.samples.take(Totals::sum(now_ms, &self.env.counters), local_day(now_ms));
         }
     }
 
@@ -391,4 +396,10 @@ impl Home {
 
 fn pretty(value: &impl serde::Serialize) -> Result<Vec<u8>, String> {
     serde_json::to_vec_pretty(value).map_err(|error| error.to_string())
+}
+
+/// Number of the local calendar day that `now_ms` falls on, counted from 1970.
+fn local_day(now_ms: i64) -> i64 {
+    let seconds = now_ms.div_euclid(1000);
+    (seconds + i64::from(engine::io::utc_offset_minutes(seconds)) * 60).div_euclid(86_400)
 }

@@ -19,7 +19,6 @@ pub mod groups;
 pub mod handler;
 pub mod holds;
 pub mod home;
-pub mod local_time;
 pub mod locks;
 pub mod mesh;
 pub mod offload;

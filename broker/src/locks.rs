@@ -8,7 +8,6 @@ use std::collections::HashMap;
 
 use protocol::body::MessageQueue;
 
-
 /// Bound of locks a broker keeps; beyond it a lock is refused and the consumer tries again.
 const LOCKS_MAX: usize = 1_000_000;
 

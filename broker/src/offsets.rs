@@ -7,6 +7,8 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use protocol::body::ConsumerOffsetTable;
+
 /// One committed offset as it travels between shards.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Committed {
@@ -78,16 +80,10 @@ impl OffsetTable {
             .map(|(group, topic, queue_id)| {
                 let queue_offset =
                     self.groups.get(&group).and_then(|t| t.get(&topic)).and_then(|q| q.get(&queue_id)).copied();
-                Committed { key: format!("{topic}@{group}"), queue_id, queue_offset }
+                Committed { key: ConsumerOffsetTable::key(&topic, &group), queue_id, queue_offset }
             })
             .collect()
     }
-}
-
-/// Splits a key of consumerOffset.json; `None` unless it is exactly `topic@group`.
-pub fn split_key(key: &str) -> Option<(&str, &str)> {
-    let (topic, group) = key.split_once('@')?;
-    (!topic.is_empty() && !group.is_empty() && !group.contains('@')).then_some((topic, group))
 }
 
 #[cfg(test)]
@@ -109,14 +105,5 @@ mod tests {
         table.remove_group("g");
         assert_eq!(table.get("g", "T", 0), None);
         assert!(table.export().iter().all(|c| c.queue_offset.is_none()));
-    }
-
-    #[test]
-    fn keys_split_into_exactly_two() {
-        assert_eq!(split_key("T@g"), Some(("T", "g")));
-        assert_eq!(split_key("%RETRY%g@g"), Some(("%RETRY%g", "g")));
-        for bad in ["T", "@g", "T@", "a@b@c"] {
-            assert_eq!(split_key(bad), None, "{bad}");
-        }
     }
 }

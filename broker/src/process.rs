@@ -118,28 +118,6 @@ pub fn tell(report: &Report) -> bool {
     report.is_ok()
 }
 
-/// The recovery's findings, for the log.
-pub fn tell_recovery(report: &engine::RecoveryReport) {
-    tracing::info!(
-        after_crash = report.abnormal,
-        from = report.from,
-        to = report.to,
-        records = report.records,
-        queues = report.queues,
-        rebuilt_queues = report.rebuilt_queues,
-        cut_bytes = report.cut_bytes,
-        ms = report.millis,
-        "store recovered"
-    );
-    for damage in &report.damaged {
-        tracing::error!(
-            from = damage.from,
-            to = damage.to,
-            "the commitlog is damaged here and good behind it: the bytes are kept, their messages cannot be read"
-        );
-    }
-}
-
 /// A line on standard output that operators and scripts wait for. A closed pipe is no reason to end.
 pub fn say(line: &str) {
     use std::io::Write;

@@ -149,7 +149,11 @@ impl Registrar {
             match self.register(&snapshot, generation != seen) {
                 Ok(()) => {
                     if !self.counted || self.complained {
-                        tracing::info!(nameserver = self.address, topics = snapshot.topics.len(), "registered with nameserver");
+                        tracing::info!(
+                            nameserver = self.address,
+                            topics = snapshot.topics.len(),
+                            "registered with nameserver"
+                        );
                     }
                     self.complained = false;
                     seen = generation;
@@ -190,12 +194,13 @@ impl Registrar {
         }
         let wrapper = match &self.told {
             Some(told) if changed => {
-                let fresh = snapshot.topics.iter().filter(|(name, topic)| {
-                    told.topics.get(*name).is_none_or(|known| !Arc::ptr_eq(known, topic))
-                });
+                let fresh = snapshot
+                    .topics
+                    .iter()
+                    .filter(|(name, topic)| told.topics.get(*name).is_none_or(|known| !Arc::ptr_eq(known, topic)));
                 TopicConfigSerializeWrapper {
                     topic_config_table: fresh.map(|(name, topic)| (name.clone(), (**topic).clone())).collect(),
-                    data_version: snapshot.version.clone(),
+                    data_version: snapshot.version,
                     ..Default::default()
                 }
             }
@@ -271,7 +276,9 @@ impl Registrar {
         );
         match result {
             Ok(_) => tracing::info!(nameserver = self.address, "withdrawn from nameserver"),
-            Err(error) => tracing::warn!(nameserver = self.address, %error, "not withdrawn; the nameserver sees the connection close"),
+            Err(error) => {
+                tracing::warn!(nameserver = self.address, %error, "not withdrawn; the nameserver sees the connection close")
+            }
         }
     }
 }

@@ -9,12 +9,14 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use engine::{RecoveryReport, ShardSeed};
-use protocol::body::{Body, ConsumerOffsetTable, DelayOffsetTable, SubscriptionGroupWrapper, TopicConfigSerializeWrapper};
+use protocol::body::{
+    Body, ConsumerOffsetTable, DelayOffsetTable, SubscriptionGroupWrapper, TopicConfigSerializeWrapper,
+};
 use remoting::net::{self, Acceptor, BindError, ServerOptions, Service};
 use shard::{MeshPort, ShardSpec, ShardThread};
 
@@ -25,7 +27,6 @@ use crate::groups::GroupTable;
 use crate::home::{Home, Progress};
 use crate::mesh::{TableChange, ToShard};
 use crate::offload::Offload;
-use crate::offsets::split_key;
 use crate::options::BrokerOptions;
 use crate::registrar::{self, Registration};
 use crate::service::BrokerService;
@@ -252,8 +253,7 @@ async fn run_shard(
     drop(shared.progress);
 
     let core = Rc::new(RefCell::new(core));
-    let service: Rc<dyn Service> =
-        Rc::new(BrokerService::new(core.clone(), port.clone(), env.inboxes[0].clone()));
+    let service: Rc<dyn Service> = Rc::new(BrokerService::new(core.clone(), port.clone(), env.inboxes[0].clone()));
     let server = Rc::new(ServerOptions {
         frame_max: env.options.server.frame_size_max,
         idle_timeout: Duration::from_millis(env.options.server.idle_timeout_ms),
@@ -391,7 +391,9 @@ fn load_tables(options: &BrokerOptions) -> Result<Tables, StartError> {
         topics: TopicTable::new(options.topics.clone(), topics),
         groups: GroupTable::new(options.auto_create_groups, groups),
         progress: progress.map(|table| table.offset_table).unwrap_or_default(),
-        delay: (1..=options.delay_levels_ms.len() as i32).map(|level| delay.get(&level).copied().unwrap_or(0)).collect(),
+        delay: (1..=options.delay_levels_ms.len() as i32)
+            .map(|level| delay.get(&level).copied().unwrap_or(0))
+            .collect(),
     })
 }
 
@@ -401,7 +403,7 @@ fn load_tables(options: &BrokerOptions) -> Result<Tables, StartError> {
 fn load_progress(core: &mut Core, progress: &Progress) {
     let shards = core.env.shards();
     for (key, queues) in progress {
-        let Some((topic, group)) = split_key(key) else {
+        let Some((topic, group)) = ConsumerOffsetTable::split_key(key) else {
             tracing::warn!(key, "consumerOffset.json: a key that is not topic@group is left out");
             continue;
         };
@@ -412,7 +414,14 @@ fn load_progress(core: &mut Core, progress: &Progress) {
             }
             let max = core.store.queue_if_known(topic, id).map_or(0, |slot| core.store.max_offset(slot));
             let queue_offset = if *queue_offset > max && max > 0 {
-                tracing::warn!(group, topic, queue_id, committed = queue_offset, end = max, "progress lies beyond the queue's end: brought back");
+                tracing::warn!(
+                    group,
+                    topic,
+                    queue_id,
+                    committed = queue_offset,
+                    end = max,
+                    "progress lies beyond the queue's end: brought back"
+                );
                 max
             } else {
                 *queue_offset

@@ -84,7 +84,7 @@ impl TopicSnapshot {
     pub fn wrapper(&self) -> TopicConfigSerializeWrapper {
         TopicConfigSerializeWrapper {
             topic_config_table: self.topics.iter().map(|(name, topic)| (name.clone(), (**topic).clone())).collect(),
-            data_version: self.version.clone(),
+            data_version: self.version,
             ..Default::default()
         }
     }
@@ -201,10 +201,17 @@ impl TopicTable {
             return refused("autoCreateTopicEnable=false: create it first".to_owned());
         }
         if default.perm & perm::INHERIT == 0 {
-            return refused(format!("the default topic {default_topic:?} has no inherit permission (perm {})", default.perm));
+            return refused(format!(
+                "the default topic {default_topic:?} has no inherit permission (perm {})",
+                default.perm
+            ));
         }
         if self.topics.len() >= self.policy.auto_create_max {
-            return refused(format!("this broker has {} topics, autoCreateTopicsMax={}", self.topics.len(), self.policy.auto_create_max));
+            return refused(format!(
+                "this broker has {} topics, autoCreateTopicsMax={}",
+                self.topics.len(),
+                self.policy.auto_create_max
+            ));
         }
         let queues = client_queues.min(default.write_queue_nums).clamp(0, AUTO_CREATE_QUEUES_MAX);
         let mut topic = config(name, queues, queues, default.perm & !perm::INHERIT);
@@ -214,7 +221,14 @@ impl TopicTable {
     }
 
     /// A topic the broker itself needs: %RETRY%, %DLQ%; made whatever auto-creation says.
-    pub fn create_own(&mut self, now_ms: i64, name: &str, queues: i32, perm: i32, topic_sys_flag: i32) -> Arc<TopicConfig> {
+    pub fn create_own(
+        &mut self,
+        now_ms: i64,
+        name: &str,
+        queues: i32,
+        perm: i32,
+        topic_sys_flag: i32,
+    ) -> Arc<TopicConfig> {
         if let Some(topic) = self.topics.get(name) {
             return topic.clone();
         }
@@ -225,7 +239,7 @@ impl TopicTable {
 
     /// The table as it is now; cheap, the next change copies the map.
     pub fn snapshot(&self) -> TopicSnapshot {
-        TopicSnapshot { topics: self.topics.clone(), version: self.version.clone() }
+        TopicSnapshot { topics: self.topics.clone(), version: self.version }
     }
 
     fn changed(&mut self, now_ms: i64) {

@@ -48,7 +48,6 @@ fn main() -> ExitCode {
         Ok(running) => running,
         Err(error) => return process::fail("mqbroker", &error),
     };
-    process::tell_recovery(&running.report);
     running.wait_registered();
     process::say(&running.boot_line());
     process::run_until_signal(running)

@@ -8,12 +8,11 @@ use protocol::header::{QueryConsumerOffsetHeader, UpdateConsumerOffsetHeader};
 use super::at_owner;
 use crate::call::{Call, Handled, Next, Refusal};
 use crate::core::Core;
-use crate::offsets::split_key;
 
 /// Bound of names a commit may create, per request: Java takes anything.
 fn check_names(topic: &str, group: &str) -> Result<(), Refusal> {
     // consumerOffset.json keys are topic@group: names that would not split again are refused.
-    if split_key(&format!("{topic}@{group}")).is_none() {
+    if [topic, group].iter().any(|name| name.is_empty() || name.contains('@')) {
         return Err(Refusal::new(
             response::SYSTEM_ERROR,
             format!("topic \"{topic}\" and group \"{group}\" cannot name progress: neither may be blank or hold @"),
@@ -41,7 +40,9 @@ pub fn query(core: &mut Core, call: &Call<'_>) -> Handled {
         }
     };
     match queue_offset {
-        Some(queue_offset) => core.reply(&call.to, response::SUCCESS, None, |fields| fields.i64("offset", queue_offset)),
+        Some(queue_offset) => {
+            core.reply(&call.to, response::SUCCESS, None, |fields| fields.i64("offset", queue_offset))
+        }
         None => {
             return Err(Refusal::new(
                 response::QUERY_NOT_FOUND,

@@ -96,7 +96,10 @@ fn admit(core: &mut Core, call: &Call<'_>, header: &PullMessageHeader<'_>) -> Re
     if options.permission & perm::READ == 0 {
         return Err(Refusal::new(
             response::NO_PERMISSION,
-            format!("the broker[{}] pulling message is forbidden (brokerPermission={})", options.name, options.permission),
+            format!(
+                "the broker[{}] pulling message is forbidden (brokerPermission={})",
+                options.name, options.permission
+            ),
         ));
     }
     let Some(group) = core.groups.get(&*header.consumer_group).cloned() else {
@@ -156,7 +159,10 @@ fn subscription(core: &Core, call: &Call<'_>, header: &PullMessageHeader<'_>) ->
         refuse_sql(header.expression_type.as_deref())?;
         let expression = header.subscription.as_deref().unwrap_or("*");
         let data = SubscriptionData::parse_tags(&header.topic, expression).map_err(|error| {
-            Refusal::new(response::SUBSCRIPTION_PARSE_FAILED, format!("parse the consumer's subscription failed: {error}"))
+            Refusal::new(
+                response::SUBSCRIPTION_PARSE_FAILED,
+                format!("parse the consumer's subscription failed: {error}"),
+            )
         })?;
         return Ok(Ok(wanted(&data)));
     }
@@ -183,7 +189,10 @@ fn subscription(core: &Core, call: &Call<'_>, header: &PullMessageHeader<'_>) ->
         }
         return Err(Refusal::new(
             response::SUBSCRIPTION_NOT_EXIST,
-            format!("the consumer's subscription not exist: group {} does not subscribe {}", header.consumer_group, header.topic),
+            format!(
+                "the consumer's subscription not exist: group {} does not subscribe {}",
+                header.consumer_group, header.topic
+            ),
         ));
     };
     if subscription.data.sub_version < header.sub_version {

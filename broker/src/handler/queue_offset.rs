@@ -3,7 +3,9 @@
 
 use engine::QueueSlot;
 use protocol::code::response;
-use protocol::header::{GetEarliestMsgStoretimeHeader, GetMaxOffsetHeader, GetMinOffsetHeader, SearchOffsetByTimestampHeader};
+use protocol::header::{
+    GetEarliestMsgStoretimeHeader, GetMaxOffsetHeader, GetMinOffsetHeader, SearchOffsetByTimestampHeader,
+};
 
 use super::at_owner;
 use crate::call::{Call, Handled, Next};

@@ -25,7 +25,10 @@ pub fn handle(core: &mut Core, call: &Call<'_>) -> Handled {
     if options.permission & perm::WRITE == 0 {
         return Err(Refusal::new(
             response::NO_PERMISSION,
-            format!("the broker[{}] sending message is forbidden (brokerPermission={})", options.name, options.permission),
+            format!(
+                "the broker[{}] sending message is forbidden (brokerPermission={})",
+                options.name, options.permission
+            ),
         ));
     }
     if group.retry_queue_nums <= 0 {
@@ -64,7 +67,11 @@ pub fn handle(core: &mut Core, call: &Call<'_>) -> Handled {
     let queue_id = if dead { 0 } else { core.choose_queue(group.retry_queue_nums) };
 
     let mut properties = Vec::with_capacity(record.properties.len() + 128);
-    text::append_without(&mut properties, record.properties, &[names::DELAY, names::WAIT, names::REAL_TOPIC, names::REAL_QID]);
+    text::append_without(
+        &mut properties,
+        record.properties,
+        &[names::DELAY, names::WAIT, names::REAL_TOPIC, names::REAL_QID],
+    );
     let mut add = |name: &str, value: &str| {
         text::separate(&mut properties);
         text::append(&mut properties, name, value);

@@ -11,10 +11,10 @@ mod properties;
 use std::borrow::Cow;
 
 use engine::{PutMessage, PutOutcome};
-use protocol::code::{request, response};
 use protocol::FieldWriter;
-use protocol::header::SendMessageHeader;
 use protocol::body::TopicFilterType;
+use protocol::code::{request, response};
+use protocol::header::SendMessageHeader;
 use protocol::message::{offset_msg_id, sys_flag as message_sys_flag, tags_code};
 use protocol::topic as names;
 
@@ -132,7 +132,10 @@ fn admit(core: &Core, header: &SendMessageHeader<'_>) -> Result<(), Refusal> {
     if core.now_ms < options.accept_sends_from_ms {
         return Err(Refusal::new(
             response::SYSTEM_ERROR,
-            format!("broker unable to service, until {} (startAcceptSendRequestTimeStamp)", options.accept_sends_from_ms),
+            format!(
+                "broker unable to service, until {} (startAcceptSendRequestTimeStamp)",
+                options.accept_sends_from_ms
+            ),
         ));
     }
     names::check_topic_name(&header.topic)
@@ -155,7 +158,10 @@ fn existing_topic(core: &mut Core, header: &SendMessageHeader<'_>) -> Result<Fou
         if order_only {
             return Err(Refusal::new(
                 response::NO_PERMISSION,
-                format!("the broker[{}] sending message is forbidden (brokerPermission={})", core.env.options.name, core.env.options.permission),
+                format!(
+                    "the broker[{}] sending message is forbidden (brokerPermission={})",
+                    core.env.options.name, core.env.options.permission
+                ),
             ));
         }
         return Ok(Ok(topic.clone()));
@@ -168,12 +174,17 @@ fn existing_topic(core: &mut Core, header: &SendMessageHeader<'_>) -> Result<Fou
         home.own_topic(now_ms, &header.topic, 1, 6, sys_flag)
     } else {
         let queues = header.default_topic_queue_nums;
-        home.topic_for_send(now_ms, &header.topic, &header.default_topic, queues, sys_flag).map_err(|NoTopic::Refused(why)| {
-            Refusal::new(
-                response::TOPIC_NOT_EXIST,
-                format!("topic[{}] not exist, apply first please! ({why}; broker {})", header.topic, core.env.options.name),
-            )
-        })?
+        home.topic_for_send(now_ms, &header.topic, &header.default_topic, queues, sys_flag).map_err(
+            |NoTopic::Refused(why)| {
+                Refusal::new(
+                    response::TOPIC_NOT_EXIST,
+                    format!(
+                        "topic[{}] not exist, apply first please! ({why}; broker {})",
+                        header.topic, core.env.options.name
+                    ),
+                )
+            },
+        )?
     };
     Ok(Err(Next::Park(ticket)))
 }
@@ -273,4 +284,3 @@ pub fn region(env: &Env, fields: &mut FieldWriter<'_>) {
     fields.str("MSG_REGION", &env.options.region);
     fields.bool("TRACE_ON", env.options.trace_on);
 }
-

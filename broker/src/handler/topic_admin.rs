@@ -33,7 +33,8 @@ pub fn update(core: &mut Core, home: &mut Home, call: &Call<'_>) -> Handled {
     if !call.durable {
         let header = UpdateAndCreateTopicHeader::decode(&call.command.fields)?;
         check_changeable(core, &header.topic)?;
-        for (field, queues) in [("readQueueNums", header.read_queue_nums), ("writeQueueNums", header.write_queue_nums)] {
+        for (field, queues) in [("readQueueNums", header.read_queue_nums), ("writeQueueNums", header.write_queue_nums)]
+        {
             if !(0..=QUEUES_MAX).contains(&queues) {
                 return Err(Refusal::new(
                     response::SYSTEM_ERROR,
@@ -79,7 +80,10 @@ pub fn delete(core: &mut Core, home: &mut Home, call: &Call<'_>) -> Handled {
 pub fn get(core: &mut Core, home: &mut Home, call: &Call<'_>) -> Handled {
     let header = GetTopicConfigHeader::decode(&call.command.fields)?;
     let Some(topic) = home.topics.get(&header.topic) else {
-        return Err(Refusal::new(response::TOPIC_NOT_EXIST, format!("No topic in this broker. topic: {}", header.topic)));
+        return Err(Refusal::new(
+            response::TOPIC_NOT_EXIST,
+            format!("No topic in this broker. topic: {}", header.topic),
+        ));
     };
     // 5.x asks for a TopicConfigAndQueueMapping: the configuration with an absent mapping.
     let body = topic.to_json();

@@ -88,7 +88,6 @@ fn run(args: &Args, began: Instant) -> Result<ExitCode, String> {
             return Err(error.to_string());
         }
     };
-    process::tell_recovery(&running.report);
     running.wait_registered();
     process::say(&running.boot_line());
     process::say(&format!(
