@@ -37,6 +37,14 @@ pub(super) struct Log<'a> {
 /// Bytes looked at together when zeros are skipped.
 const CHUNK: usize = 4096;
 
+/// The CRC covers the body only. A write cut behind the body leaves zeros up to the record's end and behind it: a topic
+/// with a zero, or properties that end with one although nothing follows (the store never writes such properties).
+fn is_torn(record: &Record<'_>, bytes: &[u8]) -> bool {
+    let ends_in_zero = record.properties.last() == Some(&0);
+    let nothing_follows = || bytes.get(record.total_size as usize..).is_none_or(|rest| peek(rest) == Peek::Nothing);
+    record.topic.contains('\0') || (ends_in_zero && nothing_follows())
+}
+
 impl<'a> Log<'a> {
     pub(super) fn new(files: &'a Files, options: &StoreOptions) -> Self {
         let segment_size = i64::try_from(options.segment_size).unwrap_or(i64::MAX);
@@ -74,6 +82,7 @@ impl<'a> Log<'a> {
                 // Every record leaves room for the blank behind it; one that does not is a product of chance.
                 Ok(record)
                     if record.physical_offset == physical
+                        && !is_torn(&record, bytes)
                         && bytes.len() - record.total_size as usize >= BLANK_LEN
                         && (!check_crc || record.body_crc_ok()) =>
                 {

@@ -13,7 +13,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use protocol::message::{self, EncodeError, NewRecord, layout, sys_flag};
+use protocol::message::{self, EncodeError, NewRecord, layout, properties, sys_flag};
 
 use super::Shared;
 use super::core::{Core, now_ms};
@@ -122,6 +122,19 @@ fn pop_if<T>(queue: &mut VecDeque<T>, due: impl FnOnce(&T) -> bool) -> Option<T>
     if queue.front().is_some_and(due) { queue.pop_front() } else { None }
 }
 
+/// Properties that end with a zero get the separator Java up to 4.9.0 writes behind the last one: recovery takes a
+/// record that ends with zeros for a torn one. No sane client sends such, so the list is copied only then.
+fn end_properties<'a, 'm: 'a>(properties: &'m [&'m [u8]], ended: &'a mut Vec<&'m [u8]>) -> &'a [&'m [u8]] {
+    let last = properties.iter().rev().find_map(|piece| piece.last());
+    if last != Some(&0) {
+        return properties;
+    }
+    ended.clear();
+    ended.extend_from_slice(properties);
+    ended.push(&[properties::PROPERTY_SEPARATOR]);
+    ended
+}
+
 fn has_unit(flag: i32) -> bool {
     !matches!(sys_flag::transaction(flag), sys_flag::TRANSACTION_PREPARED | sys_flag::TRANSACTION_ROLLBACK)
 }
@@ -218,6 +231,7 @@ impl<A> ShardStore<A> {
             return Err(PutRefused::TopicTooLong { size: first.topic.len(), max: layout::TOPIC_LEN_MAX });
         }
         let slot = self.queue(first.topic, first.queue_id);
+        let mut ended = Vec::new();
         for message in messages {
             let record = NewRecord {
                 topic: message.topic,
@@ -230,7 +244,7 @@ impl<A> ShardStore<A> {
                 reconsume_times: message.reconsume_times,
                 prepared_transaction_offset: message.prepared_transaction_offset,
                 body: message.body,
-                properties: message.properties,
+                properties: end_properties(message.properties, &mut ended),
             };
             let size = message::encode(&record, &mut self.batch.bytes).map_err(|error| refusal(&error))?;
             self.batch.messages.push(BatchMessage {
