@@ -88,7 +88,6 @@ impl GroupTable {
                 .map(|(name, group)| (name.clone(), (**group).clone()))
                 .collect(),
             data_version: self.version,
-            ..Default::default()
         }
     }
 

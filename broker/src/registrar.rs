@@ -201,7 +201,6 @@ impl Registrar {
                 TopicConfigSerializeWrapper {
                     topic_config_table: fresh.map(|(name, topic)| (name.clone(), (**topic).clone())).collect(),
                     data_version: snapshot.version,
-                    ..Default::default()
                 }
             }
             _ => snapshot.wrapper(),

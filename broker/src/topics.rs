@@ -85,7 +85,6 @@ impl TopicSnapshot {
         TopicConfigSerializeWrapper {
             topic_config_table: self.topics.iter().map(|(name, topic)| (name.clone(), (**topic).clone())).collect(),
             data_version: self.version,
-            ..Default::default()
         }
     }
 }
