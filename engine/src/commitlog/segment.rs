@@ -97,6 +97,15 @@ impl Segment {
         unsafe { std::slice::from_raw_parts(self.map.as_ptr().add(position as usize), len) }
     }
 
+    /// Takes a range out of the mapping, not out of the page cache: the pages no longer count as this process's memory
+    /// and are mapped again by whoever reads them next.
+    pub(crate) fn unmap_pages(&self, position: u64, len: u64) {
+        let (Ok(position), Ok(len)) = (usize::try_from(position), usize::try_from(len.min(self.size))) else { return };
+        // SAFETY: for a shared mapping of a file this only drops page table entries; no byte changes. The range is
+        // checked against the mapping by the call. A refusal leaves things as they were.
+        let _ = unsafe { self.map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, position, len) };
+    }
+
     /// Whether a range can be touched without waiting for the disk.
     pub fn resident(&self, position: u64, len: u64) -> bool {
         residency::resident(&self.file, position, len)

@@ -10,6 +10,8 @@ use std::sync::Arc;
 /// The space of the file system a path is on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Space {
+    /// Bytes of the whole file system.
+    pub total_bytes: u64,
     /// Bytes an ordinary user may still take.
     pub free_bytes: u64,
     /// Used share in percent, rounded up: used × 100 / (used + free to users), Java 4.9.7.
@@ -22,7 +24,7 @@ impl Space {
         let used = u128::from(total.saturating_sub(free));
         let whole = used + u128::from(usable);
         let percent = if whole == 0 { 0 } else { (used * 100).div_ceil(whole) };
-        Self { free_bytes: usable, used_percent: u32::try_from(percent).unwrap_or(100) }
+        Self { total_bytes: total, free_bytes: usable, used_percent: u32::try_from(percent).unwrap_or(100) }
     }
 }
 

@@ -94,7 +94,7 @@ pub(crate) fn recover(options: &StoreOptions) -> Result<(Recovered, OpenQueues, 
     let log = Log::new(&segments, options);
     let start = start::choose(&log, &checkpoint, abnormal, &queues);
     report.from = start.from;
-    queues.begin(&log, start.from).map_err(at("read", &options.consume_queue_dir))?;
+    queues.begin(&log, start.from, start.trusts_zeros).map_err(at("read", &options.consume_queue_dir))?;
     let search_bytes = match &checkpoint.extension {
         Some(extension) if extension.boot != 0 && extension.boot == boot_hash() => SAME_BOOT_SEARCH_BYTES,
         _ => i64::MAX,

@@ -18,7 +18,9 @@ use crate::store::queue_table::{delay_ms, name_hash, queue_hash};
 use crate::store::rounds::Digest;
 
 /// Units checked against the log over all queues; more would make a start with many queues slow.
-const SAMPLES_MAX: usize = 16_384;
+const SAMPLES_MAX: usize = 4096;
+/// The same after a clean stop of ours, whose queues are those the checkpoint knew.
+const SAMPLES_MAX_CLEAN: usize = 512;
 
 struct Recovering {
     units: ConsumeQueue,
@@ -89,14 +91,17 @@ impl<'a> Queues<'a> {
     }
 
     /// Checks the queues against the log and drops the units of everything that will be dispatched again.
-    pub(super) fn begin(&mut self, log: &Log<'_>, from: i64) -> io::Result<()> {
+    pub(super) fn begin(&mut self, log: &Log<'_>, from: i64, clean: bool) -> io::Result<()> {
         self.from_log_start = from <= log.min();
         let count = self.topics.values().map(HashMap::len).sum::<usize>();
-        let samples = SAMPLES_MAX.checked_div(count).unwrap_or(0).min(64);
+        let samples_max = if clean { SAMPLES_MAX_CLEAN } else { SAMPLES_MAX };
+        let samples = samples_max.checked_div(count).unwrap_or(0).min(64);
         let from_log_start = self.from_log_start;
         for (topic, queue_id, queue) in self.all_mut() {
             if queue.wrong.is_none() {
-                if let Err(error) = queue.units.truncate_after(from) {
+                // After a crash also what the files hold behind their end has to go.
+                let cut = !clean || queue.units.max_physical_end() > from;
+                if let Err(error) = if cut { queue.units.truncate_after(from) } else { Ok(()) } {
                     queue.wrong = Some(format!("it cannot be cut back: {error}"));
                 } else if samples > 0 {
                     let mut check = |offset, unit| agrees(log, topic, queue_id, offset, unit);

@@ -4,7 +4,7 @@
 //! threads are told to end.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::rounds::Rounds;
@@ -34,6 +34,8 @@ pub struct Core {
     pub(crate) index: Arc<Index>,
     /// Ranges recovery found unreadable with records behind them.
     pub(crate) damaged: Vec<DamagedRange>,
+    /// Up to here the mapping's pages were given back, see [`Core::unmap_read`].
+    unmapped: AtomicI64,
     stopping: AtomicBool,
     _lock: StoreLock,
 }
@@ -52,7 +54,29 @@ pub(crate) fn now_ms() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| i64::try_from(time.as_millis()).unwrap_or(i64::MAX))
 }
 
+/// How much the index follower reads through mappings before their pages are given back.
+const UNMAP_STEP: i64 = 32 << 20;
+
 impl Core {
+    /// Gives back the mapped pages of what the index follower has passed: they stay in the page cache, and the process's
+    /// resident size does not grow to that of the log.
+    pub(crate) fn unmap_read(&self, physical: i64) {
+        let from = self.unmapped.load(Ordering::Relaxed).max(self.segments.log_min());
+        if physical.saturating_sub(from) < UNMAP_STEP {
+            return;
+        }
+        self.unmapped.store(physical, Ordering::Relaxed);
+        let mut at = from;
+        while at < physical {
+            let Some(segment) = self.segments.find(at) else { return };
+            let end = segment.end().min(physical);
+            if let (Some(position), Ok(len)) = (segment.position(at), u64::try_from(end.saturating_sub(at))) {
+                segment.unmap_pages(position & !0xfff, len);
+            }
+            at = end.max(at + 1);
+        }
+    }
+
     pub(crate) fn new(options: StoreOptions, lock: StoreLock, recovered: Recovered) -> Self {
         let segments = Segments::new(recovered.segments, options.segment_size);
         Self {
@@ -64,6 +88,7 @@ impl Core {
             rounds: Rounds::new(options.shards),
             index: recovered.index,
             damaged: recovered.damaged,
+            unmapped: AtomicI64::new(0),
             stopping: AtomicBool::new(false),
             _lock: lock,
             segments,

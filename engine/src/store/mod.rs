@@ -3,9 +3,13 @@
 //! Owns the order of things: what is encoded, placed, written, promised, visible. Each file says on which thread it
 //! runs. Must not know connections or request codes.
 
+mod acks;
+mod commit;
 pub(crate) mod core;
 mod get;
+mod housekeep;
 mod open;
+mod put;
 pub(crate) mod queue_table;
 pub(crate) mod rounds;
 mod shard_store;

@@ -268,6 +268,7 @@ impl LogReader for Core {
         let len = usize::try_from(segment.end().min(readable).saturating_sub(physical)).unwrap_or(0);
         let Some(position) = segment.position(physical) else { return false };
         f(segment.bytes(position, len));
+        self.unmap_read(physical);
         true
     }
 
