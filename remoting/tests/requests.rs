@@ -243,12 +243,12 @@ fn responses_of_the_peer_go_to_their_own_door() {
 
 #[test]
 fn silence_is_ended_after_the_idle_time_and_talking_is_not() {
-    let options = ServerOptions { idle_timeout: Duration::from_millis(800), ..ServerOptions::default() };
+    let options = ServerOptions { idle_timeout: Duration::from_millis(1_500), ..ServerOptions::default() };
     let server = Server::start(1, options, None);
     let mut silent = connect(&server);
     let mut talking = connect(&server);
     let talker = thread::spawn(move || {
-        for round in 0..30 {
+        for round in 0..40 {
             check_echo(&mut talking, round, b"hello");
             thread::sleep(Duration::from_millis(80));
         }

@@ -71,6 +71,7 @@ pub struct RemoteWaker {
 }
 
 impl RemoteWaker {
+    /// Makes the next (or present) wait return. Many wakes before it count as one.
     pub fn wake(&self) {
         self.bell.ring();
     }

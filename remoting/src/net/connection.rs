@@ -181,6 +181,7 @@ impl Connection {
         self.out.borrow().pending()
     }
 
+    /// Whether it was closed by either side; what is appended from then on is dropped.
     pub fn is_closed(&self) -> bool {
         self.closed.get()
     }
@@ -190,6 +191,7 @@ impl Connection {
         self.held.set(self.held.get().saturating_add(1));
     }
 
+    /// Undoes one [`Connection::hold_reading`]; reading goes on in a later turn.
     pub fn resume_reading(&self) {
         self.held.set(self.held.get().saturating_sub(1));
         if self.held.get() == 0 {
