@@ -9,12 +9,22 @@ use crate::json::escape::{Decimal, push_number, push_quoted};
 pub struct FieldWriter<'a> {
     out: &'a mut Vec<u8>,
     form: HeaderForm,
+    open: bool,
     any: bool,
 }
 
 impl<'a> FieldWriter<'a> {
     pub(crate) fn new(out: &'a mut Vec<u8>, form: HeaderForm) -> FieldWriter<'a> {
-        FieldWriter { out, form, any: false }
+        FieldWriter { out, form, open: false, any: false }
+    }
+
+    /// Opens the member, which then is there without a field too: Java writes `"extFields":{}` for every command made
+    /// with a header class. The binary form knows no such difference.
+    pub fn open(&mut self) {
+        if self.form == HeaderForm::Json && !self.open {
+            self.out.extend_from_slice(b",\"extFields\":{");
+            self.open = true;
+        }
     }
 
     /// A string. Names are this program's own: plain ASCII without quotes.
@@ -56,14 +66,17 @@ impl<'a> FieldWriter<'a> {
     }
 
     fn json_key(&mut self, key: &str) {
-        self.out.extend_from_slice(if self.any { b"," } else { b",\"extFields\":{" });
+        self.open();
+        if self.any {
+            self.out.push(b',');
+        }
         push_quoted(self.out, key);
         self.out.push(b':');
     }
 
     /// Closes the member; the command goes on behind it.
     pub(crate) fn finish(self) {
-        if self.any && self.form == HeaderForm::Json {
+        if self.open {
             self.out.push(b'}');
         }
     }

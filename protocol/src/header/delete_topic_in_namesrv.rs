@@ -8,7 +8,8 @@ use crate::header::header;
 header! {
     /// Drops a topic's route.
     DeleteTopicInNamesrvHeader<'a> {
-        topic: Cow<'a, str> = "topic",
+        /// Empty when missing: a nameserver of 4.9.7 deletes nothing then and answers success.
+        topic: Cow<'a, str> = "topic" or Cow::Borrowed(""),
         /// Only the brokers of this cluster.
         cluster_name: Option<Cow<'a, str>> = "clusterName",
     }

@@ -108,6 +108,7 @@ macro_rules! header {
 
             /// Writes the fields; absent ones are left out.
             pub fn encode(&self, out: &mut crate::field_writer::FieldWriter<'_>) {
+                out.open();
                 crate::header::header! { @encode self out { $($body)* } }
             }
         }
@@ -122,6 +123,7 @@ macro_rules! header {
 
             /// Writes the fields; absent ones are left out.
             pub fn encode(&self, out: &mut crate::field_writer::FieldWriter<'_>) {
+                out.open();
                 crate::header::header! { @encode self out { $($body)* } }
             }
         }

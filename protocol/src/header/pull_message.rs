@@ -31,7 +31,8 @@ header! {
 }
 
 header! {
-    /// Carried by every answer to a pull, whatever its code.
+    /// Carried by every answer that says what was found, whatever its code. Java's refusals (SUBSCRIPTION_NOT_LATEST and
+    /// the like) come without fields.
     PullMessageResponse {
         suggest_which_broker_id: i64 = "suggestWhichBrokerId" or 0,
         next_begin_offset: i64 = "nextBeginOffset",
