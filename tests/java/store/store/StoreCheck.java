@@ -36,7 +36,17 @@ public final class StoreCheck {
         }
     }
 
-    public static void main(String[] argv) throws Exception {
+    public static void main(String[] argv) {
+        try {
+            run(argv);
+        } catch (Throwable e) {
+            // The client's threads would keep the process.
+            e.printStackTrace(System.out);
+            Runtime.getRuntime().halt(1);
+        }
+    }
+
+    private static void run(String[] argv) throws Exception {
         String ns = argv[0];
         boolean killed = argv[2].equals("killed");
         DefaultMQProducer producer = new DefaultMQProducer("exchange_checker");

@@ -51,7 +51,17 @@ public final class StoreFill {
         return result;
     }
 
-    public static void main(String[] argv) throws Exception {
+    public static void main(String[] argv) {
+        try {
+            run(argv);
+        } catch (Throwable e) {
+            // The client's threads would keep the process.
+            e.printStackTrace(System.out);
+            Runtime.getRuntime().halt(1);
+        }
+    }
+
+    private static void run(String[] argv) throws Exception {
         String ns = argv[0];
         int round = Integer.parseInt(argv[2]);
         Random random = new Random(20240 + round);
