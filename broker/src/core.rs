@@ -152,7 +152,7 @@ impl Core {
 
     /// Runs a request that came from another shard or waited here.
     pub fn run_forwarded(&mut self, forwarded: Forwarded) {
-        let command = match Command::decode(&forwarded.frame) {
+        let command = match Command::decode_with(&forwarded.frame, net::HEADER_MAX) {
             Ok(command) => command,
             Err(error) => {
                 tracing::error!(%error, "a frame that was decoded before does not decode again");

@@ -97,7 +97,8 @@ pub fn start(mut options: BrokerOptions) -> Result<Running, StartError> {
     shard::probe().map_err(StartError::Machine)?;
     let mut acceptors = Vec::new();
     for address in &options.listen {
-        acceptors.push(Acceptor::bind(*address).map_err(StartError::Bind)?);
+        let acceptor = Acceptor::bind(*address).map_err(StartError::Bind)?;
+        acceptors.push(acceptor.with_connections_max(options.server.connections_max));
     }
     let listening: Vec<SocketAddr> = acceptors.iter().map(Acceptor::local_addr).collect();
     let failed = Arc::new(AtomicBool::new(false));

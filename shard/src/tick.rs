@@ -20,6 +20,8 @@ pub const PERIOD_MS: u64 = 10;
 /// A tick this many milliseconds after the one before counts as late.
 const LATE_MS: u64 = 30;
 
+/// From this long on a late tick is worth a line: shorter ones are a busy machine's daily life, and counted.
+const LATE_TOLD_MS: u64 = 200;
 /// At most one line about late ticks a shard in this many milliseconds.
 const LATE_LOG_INTERVAL_MS: u64 = 10_000;
 
@@ -255,7 +257,7 @@ struct Lateness {
 
 impl Lateness {
     fn report(&mut self, shard: &str, now_ms: u64, wall_ms: u64, spent: Option<Spent>) {
-        if now_ms < self.next_ms {
+        if wall_ms < LATE_TOLD_MS || now_ms < self.next_ms {
             self.unsaid += 1;
             return;
         }

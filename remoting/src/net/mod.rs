@@ -26,5 +26,5 @@ pub use connection::{ConnId, Connection, close_all, connections, find};
 pub use counters::{Counters, counters};
 pub use file_part::FilePart;
 pub use flush::flush_dirty;
-pub use options::ServerOptions;
+pub use options::{HEADER_MAX, ServerOptions};
 pub use read::{Service, adopt};

@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+/// Longest header taken, bytes: properties of 32,767 characters, each escaped, and room for the other fields. Longer
+/// properties still get an answer that says so, up to here; beyond, the connection is closed.
+pub const HEADER_MAX: usize = 256 * 1024;
+
 /// Limits of one server. The defaults are the broker's.
 #[derive(Clone, Debug)]
 pub struct ServerOptions {

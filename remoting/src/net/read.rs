@@ -22,7 +22,7 @@ use super::accept::AcceptedFd;
 use super::connection::{self, Connection, Opening};
 use super::counters::count;
 use super::flush::flush_dirty;
-use super::options::ServerOptions;
+use super::options::{HEADER_MAX, ServerOptions};
 use super::sweep;
 
 /// Bytes all busy connections of a shard together may read in a turn: about a millisecond of work.
@@ -232,7 +232,7 @@ fn hand_over(connection: &Rc<Connection>, service: &dyn Service) -> io::Result<S
                 Err(error) => break Err(error),
             };
             let Some((frame, behind)) = rest.split_at_checked(len) else { break Ok(Stop::Incomplete(Some(len))) };
-            let command = match Command::decode(frame) {
+            let command = match Command::decode_with(frame, HEADER_MAX) {
                 Ok(command) => command,
                 Err(error) => break Err(error),
             };
