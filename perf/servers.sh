@@ -45,7 +45,7 @@ value() { tr ' ' '\n' <<< "$2" | sed -n "s/^$1=//p" | head -1; }
 # start SIDE FLUSH: on the data in RUN/data. Prints mqbench's first-ack RESULT: the time from the start of the command.
 start() {
   local side=$1 flush=$2 line home
-  mkdir -p "$RUN/data"; : > "$RUN/out"
+  mkdir -p "$RUN/data"; : > "$RUN/out"; : > "$RUN/namesrv.out"
   if [ "$side" = ringmq ]; then
     { conf "$RUN/data/store" "$flush" | grep -v '^namesrvAddr\|^listenPort'; } > "$RUN/broker.conf"
     line=$("$MQBENCH" first-ack --broker "127.0.0.1:$PORT" -- bash -c 'exec "$0" "$@" > "'"$RUN/out"'" 2>&1' \

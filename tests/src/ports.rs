@@ -47,11 +47,6 @@ impl Ports {
     pub fn broker(&self) -> u16 {
         self.base + 4
     }
-
-    /// One more, for the suite itself.
-    pub fn spare(&self) -> u16 {
-        self.base + 7
-    }
 }
 
 fn folder() -> PathBuf {

@@ -1,4 +1,4 @@
-//! What the kernel says of a process: memory, CPU, files, threads.
+//! What the kernel says of a process: memory and CPU time.
 //!
 //! Owns the reading of `/proc/<pid>`. Must not keep anything between two looks.
 
@@ -20,14 +20,4 @@ pub fn cpu_ms(pid: u32) -> Option<u64> {
     // SAFETY: sysconf takes and returns plain numbers.
     let a_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
     Some(ticks * 1000 / u64::try_from(a_second).ok()?.max(1))
-}
-
-/// Open files.
-pub fn open_files(pid: u32) -> Option<usize> {
-    Some(fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count())
-}
-
-/// Threads.
-pub fn threads(pid: u32) -> Option<usize> {
-    Some(fs::read_dir(format!("/proc/{pid}/task")).ok()?.count())
 }

@@ -4,7 +4,7 @@
 
 use std::time::Instant;
 
-use checker::{Op, Record, Uid};
+use checker::{Op, Record};
 
 /// Collects records.
 #[derive(Clone, Debug)]
@@ -80,10 +80,5 @@ impl Recorder {
     /// The records.
     pub fn into_records(self) -> Vec<Record> {
         self.records
-    }
-
-    /// The last uid this recorder saw acked or read.
-    pub fn uids(&self) -> impl Iterator<Item = Uid> + '_ {
-        self.records.iter().filter_map(|record| record.uid)
     }
 }
