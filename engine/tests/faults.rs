@@ -40,7 +40,9 @@ fn under_sync_flush_an_ack_and_a_read_wait_for_the_flush() {
     assert!(rig.shared.readable() < rig.shared.watermark());
     assert!(rig.shared.record(rig.shared.readable()).is_none(), "nor by its physical offset");
     faults.release_syncs();
-    rig.until("the ack", |rig| rig.outcomes.iter().any(|(ack, outcome)| *ack == waits && outcome.status == PutStatus::Ok));
+    rig.until("the ack", |rig| {
+        rig.outcomes.iter().any(|(ack, outcome)| *ack == waits && outcome.status == PutStatus::Ok)
+    });
     rig.until("both to be visible", |rig| rig.arrivals.len() == 3);
     assert_eq!(rig.read_all("T", 0).len(), 3);
     drop(rig.stop());
@@ -292,8 +294,8 @@ fn expired_files_go_when_asked_for() {
         file.set_modified(old).expect("set");
     }
     rig.shared.delete_expired_now();
-    rig.until("deletion", |rig| rig.shared.log_min() == 2 * common::SEGMENT as i64);
-    assert_eq!(rig.shared.counters().deleted_segments.load(Ordering::Relaxed), 2);
+    rig.until("deletion", |rig| rig.shared.counters().deleted_segments.load(Ordering::Relaxed) == 2);
+    assert_eq!(rig.shared.log_min(), 2 * common::SEGMENT as i64);
     assert!(common::segment_path(dir.path(), 2 * common::SEGMENT).exists());
 }
 
@@ -321,7 +323,8 @@ fn waiting_shards_are_woken() {
                     let mut store = seed.into_store::<u32>();
                     let me = std::thread::current();
                     shared.on_progress(shard, Box::new(move || me.unpark()));
-                    let topic = (0..).map(|n| format!("T{n}")).find(|topic| engine::owner(topic, 0, 3) == shard).expect("one");
+                    let topic =
+                        (0..).map(|n| format!("T{n}")).find(|topic| engine::owner(topic, 0, 3) == shard).expect("one");
                     let host = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
                     let (mut sent, mut acked, mut seen) = (0u32, 0u32, 0u32);
                     while seen < 500 {

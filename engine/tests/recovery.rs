@@ -38,7 +38,8 @@ fn overwrite(path: &Path, from: u64, to: u64, byte: u8) {
 }
 
 fn log_bytes(dir: &Dir) -> Vec<Vec<u8>> {
-    let mut names: Vec<_> = fs::read_dir(dir.path().join("commitlog")).expect("there").map(|e| e.expect("entry").path()).collect();
+    let mut names: Vec<_> =
+        fs::read_dir(dir.path().join("commitlog")).expect("there").map(|e| e.expect("entry").path()).collect();
     names.sort();
     names.iter().map(|path| fs::read(path).expect("read")).collect()
 }
@@ -63,7 +64,11 @@ fn a_log_cut_at_any_byte_keeps_its_whole_records() {
         overwrite(&segment_path(copy.path(), 0), cut as u64, (end + 50) as u64, garbage);
         let want_end = sent.iter().map(|(_, at)| *at).filter(|at| *at <= cut).max().expect("some");
         let mut rig = Rig::open(options(copy.path()));
-        assert_eq!((rig.report.to, rig.report.abnormal, &rig.report.damaged[..]), (want_end, true, &[][..]), "cut at {cut}");
+        assert_eq!(
+            (rig.report.to, rig.report.abnormal, &rig.report.damaged[..]),
+            (want_end, true, &[][..]),
+            "cut at {cut}"
+        );
         check_prefix(&mut rig, &sent, want_end);
         rig.kill();
         let once = log_bytes(&copy);
@@ -136,7 +141,11 @@ fn damage_in_the_middle_is_reported_kept_and_stepped_over() {
         assert_eq!(rig.shared.damaged(), [DamagedRange { from, to }]);
         for queue_id in 0..3u32 {
             let mine = sent.iter().enumerate().filter(|(_, (m, _))| m.queue_id == queue_id);
-            let want: Vec<_> = (0i64..).zip(mine).filter(|(_, (n, _))| !(10..13).contains(n)).map(|(at, (_, (m, _)))| (at, m.body.clone())).collect();
+            let want: Vec<_> = (0i64..)
+                .zip(mine)
+                .filter(|(_, (n, _))| !(10..13).contains(n))
+                .map(|(at, (_, (m, _)))| (at, m.body.clone()))
+                .collect();
             assert!(rig.read_all("T", queue_id) == want, "queue {queue_id}: the others keep their offsets");
         }
         rig.kill();
@@ -165,7 +174,11 @@ fn wrong_consume_queues_are_built_again() {
         let dir = Dir::new("queues");
         let mut rig = Rig::open(options(dir.path()));
         let sent = fill(&mut rig, 60);
-        if clean { drop(rig.stop()) } else { rig.kill() }
+        if clean {
+            drop(rig.stop())
+        } else {
+            rig.kill()
+        }
         // The crash leaves the units in memory behind; a start writes them.
         if !clean {
             Rig::open(options(dir.path())).kill();
@@ -241,7 +254,10 @@ fn a_clean_stop_leaves_what_java_opens() {
     assert!(!dir.path().join("abort").exists());
     let end = sent[199].1;
     let names: Vec<_> = {
-        let mut names: Vec<_> = fs::read_dir(dir.path().join("commitlog")).expect("there").map(|e| e.expect("entry").file_name().into_string().expect("utf-8")).collect();
+        let mut names: Vec<_> = fs::read_dir(dir.path().join("commitlog"))
+            .expect("there")
+            .map(|e| e.expect("entry").file_name().into_string().expect("utf-8"))
+            .collect();
         names.sort();
         names
     };
@@ -303,7 +319,11 @@ fn what_cannot_be_a_store_is_refused_with_words() {
         let error = Rig::try_open(options).err().expect("refused").to_string();
         assert!(want.iter().all(|part| error.contains(part)), "{error}");
     };
-    check(|_| (), |o| o.segment_size = 32768, &["00000000000000000000", "16384 bytes", "mappedFileSizeCommitLog=32768"]);
+    check(
+        |_| (),
+        |o| o.segment_size = 32768,
+        &["00000000000000000000", "16384 bytes", "mappedFileSizeCommitLog=32768"],
+    );
     check(
         |root| fs::write(root.join("commitlog/00000000000000016384"), "short").expect("written"),
         |_| (),

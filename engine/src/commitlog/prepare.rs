@@ -100,6 +100,7 @@ impl Roll {
                     let refused = core.disk_full("mappedFileSizeCommitLog");
                     state.not_before = Instant::now().checked_add(core.options.retention.interval_when_full);
                     if core.progress.refuse(Refuser::Room, Some(refused.clone())) {
+                        core.clean_signal.wake();
                         tracing::error!(path = %tmp.display(), %error, "no space for the next commitlog file");
                     }
                     return Err(RoomError::Refused(refused));
@@ -159,6 +160,8 @@ pub(crate) fn run(core: &Core) {
             crate::io::readahead(segment.file(), position, len);
             continue;
         }
+        // Taken back before the work, so that who asks meanwhile is heard.
+        state.wanted = false;
         drop(state);
         let mut pause = Duration::ZERO;
         if let Err(error) = prepare_next(core)
@@ -167,11 +170,10 @@ pub(crate) fn run(core: &Core) {
             tracing::warn!(dir = %core.options.commitlog_dir.display(), %error, "the next commitlog file could not be prepared; it will be made when it is needed");
             pause = Duration::from_secs(1);
         }
-        let mut state = core.roll.state();
+        let state = core.roll.state();
         if !pause.is_zero() && !core.is_stopping() {
-            state = core.roll.changed.wait_timeout(state, pause).unwrap_or_else(PoisonError::into_inner).0;
+            drop(core.roll.changed.wait_timeout(state, pause));
         }
-        state.wanted = false;
     }
 }
 

@@ -46,6 +46,15 @@ pub struct NoRoom {
     pub end: i64,
 }
 
+/// Where the log would end if units of these sizes were placed from `next` on.
+pub fn end_after(next: i64, segment_size: i64, units: impl Iterator<Item = i64>) -> i64 {
+    units.fold(next, |end, unit| {
+        let remaining = segment_size - end.rem_euclid(segment_size);
+        if unit.saturating_add(BLANK_LEN) > remaining { end.saturating_add(remaining) } else { end }
+            .saturating_add(unit)
+    })
+}
+
 /// The pure part.
 #[derive(Debug)]
 pub struct TailState {
@@ -209,6 +218,7 @@ mod tests {
             let mut tail = TailState::new(100, start, 0);
             tail.reserve(units.iter().copied(), 1, 10_000, &mut pieces).expect("room");
             assert_eq!(pieces, want, "{start} {units:?}");
+            assert_eq!(tail.next(), end_after(start, 100, units.iter().copied()));
         };
         check(0, &[40, 52], &[piece(0, 2, 92, 0)]);
         check(0, &[40, 53], &[piece(0, 1, 40, 60), piece(100, 1, 53, 0)]);

@@ -72,3 +72,86 @@ pub(crate) async fn until(other: impl Future<Output = ()>, limit: Option<Duratio
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+    use std::sync::Arc;
+    use std::time::Instant;
+
+    use glommio::{LocalExecutorBuilder, Placement};
+
+    use super::*;
+    use crate::io::Faults;
+    use crate::store::testing::TempDir;
+    use crate::{FlushMode, FlushWay, Get, PutMessage, PutOutcome, PutStatus, ShardStore, StoreOptions, TagFilter};
+
+    fn put(store: &mut ShardStore<u32>, number: u32) {
+        let host = SocketAddr::from(([127, 0, 0, 1], 1));
+        let body = [number as u8; 100];
+        let message = PutMessage {
+            topic: "T",
+            queue_id: 0,
+            flag: 0,
+            sys_flag: 0,
+            born_timestamp: 0,
+            born_host: host,
+            store_host: host,
+            reconsume_times: 0,
+            prepared_transaction_offset: 0,
+            body: &body,
+            properties: &[],
+            tags_code: 0,
+        };
+        store.put(&[message], true, number).map_err(|(_, refused)| refused).expect("taken");
+    }
+
+    async fn acks(store: &mut ShardStore<u32>, count: usize) -> Vec<PutOutcome> {
+        let mut got = Vec::new();
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while got.len() < count {
+            assert!(Instant::now() < deadline, "{} of {count} acks", got.len());
+            let _ = store.commit();
+            store.take_acks(Instant::now(), |_, outcome| got.push(outcome));
+            store.take_arrivals(|_, _, _| ());
+            glommio::timer::sleep(Duration::from_millis(1)).await;
+        }
+        got
+    }
+
+    /// The flusher as a task of the shard: acks follow its fdatasync, a cold range is read without the mapping, a failed
+    /// fdatasync is final.
+    #[test]
+    fn a_shard_flushes_and_reads_through_its_ring() {
+        let dir = TempDir::new("ring");
+        let faults = Arc::new(Faults::default());
+        let mut options = StoreOptions::at(dir.path());
+        options.segment_size = 64 << 10;
+        options.flush = FlushMode::Sync;
+        options.flush_way = FlushWay::Ring;
+        options.disk = Disk::with_faults(faults.clone());
+        options.index.enable = false;
+        let mut opened = crate::open(options).unwrap_or_else(|error| panic!("{error}"));
+        let seed = opened.shards.pop().expect("one shard");
+        let shared = opened.shared.clone();
+        let executor = LocalExecutorBuilder::new(Placement::Unbound).io_memory(1 << 20).spawn(move || async move {
+            let flusher = glommio::spawn_local(crate::flush::run_on_ring(shared.clone())).detach();
+            let mut store = seed.into_store::<u32>();
+            (0..10).for_each(|number| put(&mut store, number));
+            let outcomes = acks(&mut store, 10).await;
+            assert!(outcomes.iter().all(|outcome| outcome.status == PutStatus::Ok));
+            assert_eq!(shared.flushed(), shared.watermark());
+            let slot = store.queue("T", 0);
+            let mut ranges = Vec::new();
+            let get = Get { slot, offset: 3, max_messages: 2, max_bytes: usize::MAX, filter: TagFilter::All };
+            assert_eq!(store.get(get, &mut ranges).messages, 2);
+            assert_eq!(read(&ranges[0]).await.expect("read"), ranges[0].bytes());
+            faults.fail_syncs(0, 1, libc::EIO);
+            put(&mut store, 11);
+            assert_eq!(acks(&mut store, 1).await[0].status, PutStatus::Failed);
+            assert!(shared.failure().is_some());
+            flusher.await;
+        });
+        executor.expect("an executor").join().expect("no panic");
+    }
+}

@@ -86,7 +86,7 @@ pub(crate) fn recover(options: &StoreOptions) -> Result<(Recovered, OpenQueues, 
     let mut segments = layout::load(options)?;
     let was_empty = segments.is_empty();
     let mut report = RecoveryReport { abnormal, ..RecoveryReport::default() };
-    let mut queues = Queues::load(options, was_empty)?;
+    let mut queues = Queues::load(options, was_empty, segments.first().map_or(0, |segment| segment.base()))?;
     if was_empty {
         segments.push(layout::first_segment(options, 0)?);
     }

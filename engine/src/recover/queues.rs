@@ -14,6 +14,7 @@ use super::scan::{Found, Log};
 use crate::consume_queue::{self, ConsumeQueue, Unit};
 use crate::error::OpenError;
 use crate::options::StoreOptions;
+use crate::store::deleted::{self, Deleted};
 use crate::store::queue_table::{delay_ms, name_hash, queue_hash};
 use crate::store::rounds::Digest;
 
@@ -36,6 +37,7 @@ struct Recovering {
 /// See the module's head.
 pub(super) struct Queues<'a> {
     options: &'a StoreOptions,
+    deleted: Deleted,
     topics: HashMap<String, HashMap<u32, Recovering>>,
     /// Everything from the log's first byte on is being dispatched: gaps are real.
     from_log_start: bool,
@@ -43,10 +45,12 @@ pub(super) struct Queues<'a> {
 
 impl<'a> Queues<'a> {
     /// Opens every queue there is. Without a log (`log_is_empty`) the queues lead nowhere and go, as in Java.
-    pub(super) fn load(options: &'a StoreOptions, log_is_empty: bool) -> Result<Self, OpenError> {
+    pub(super) fn load(options: &'a StoreOptions, log_is_empty: bool, log_min: i64) -> Result<Self, OpenError> {
         let dir = &options.consume_queue_dir;
         let list = consume_queue::list(dir).map_err(|error| OpenError::io("list", dir, error))?;
-        let mut queues = Self { options, topics: HashMap::new(), from_log_start: false };
+        let noted = Deleted::load(&options.root, log_min);
+        let deleted = noted.map_err(|error| OpenError::io("read", deleted::path(&options.root), error))?;
+        let mut queues = Self { options, deleted, topics: HashMap::new(), from_log_start: false };
         for (topic, queue_id, path) in list {
             let wrap = |error| OpenError::io("open the consume queue", &path, error);
             if log_is_empty {
@@ -66,7 +70,10 @@ impl<'a> Queues<'a> {
             Ok(_) => first.first().map_or(-1, |unit| unit.physical_offset),
             Err(_) => -1,
         };
-        let wrong = units.damage().map(str::to_string);
+        let mut wrong = units.damage().map(str::to_string);
+        if units.max_offset() > 0 && (0..self.deleted.until(topic, queue_id)).contains(&first_physical) {
+            wrong = Some("its deletion was cut short".to_string());
+        }
         let queue =
             Recovering { units, wrong, rebuilding: false, name_hash: name_hash(topic, queue_id), first_physical };
         self.topics.entry(topic.to_string()).or_default().insert(queue_id, queue);
@@ -158,6 +165,9 @@ impl<'a> Queues<'a> {
             return None;
         }
         let queue_id = u32::try_from(record.queue_id).ok()?;
+        if record.physical_offset < self.deleted.until(record.topic, queue_id) {
+            return None;
+        }
         if !self.topics.get(record.topic).is_some_and(|ids| ids.contains_key(&queue_id)) {
             if !is_directory_name(record.topic) {
                 tracing::warn!(

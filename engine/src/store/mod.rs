@@ -6,6 +6,7 @@
 mod acks;
 mod commit;
 pub(crate) mod core;
+pub(crate) mod deleted;
 mod get;
 mod housekeep;
 mod open;

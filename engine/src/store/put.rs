@@ -7,7 +7,7 @@ use protocol::message::{self, EncodeError, NewRecord, layout, properties, sys_fl
 use super::ShardStore;
 use super::shard_store::{BatchMessage, BatchUnit};
 use super::types::PutMessage;
-use crate::commitlog::tail::BLANK_LEN;
+use crate::commitlog::tail::{BLANK_LEN, end_after};
 use crate::error::PutRefused;
 
 fn refusal(error: &EncodeError) -> PutRefused {
@@ -126,16 +126,15 @@ impl<A> ShardStore<A> {
             return Err(PutRefused::BodyTooLarge { size, max });
         }
         let batch = i64::try_from(self.batch.bytes.len()).unwrap_or(i64::MAX);
-        let largest = self.batch.units.iter().map(|unit| unit.size).max().unwrap_or(0).max(unit);
         let from = self.core.tail.next();
-        // Cheap and nearly always true: all of it fits without a roll.
-        let plain_end = from.saturating_add(batch).saturating_add(BLANK_LEN);
         let room_end = self.core.segments.room_end();
-        if plain_end <= room_end && segment_size.saturating_sub(from.rem_euclid(segment_size)) > batch + BLANK_LEN {
+        // Cheap and nearly always true: all of it fits into the file at the end of the log.
+        let left = segment_size.saturating_sub(from.rem_euclid(segment_size));
+        if from < room_end && left >= batch.saturating_add(BLANK_LEN) {
             return Ok(());
         }
-        let rolls = batch / segment_size + 2;
-        let end = plain_end.saturating_add(rolls.saturating_mul(largest.saturating_add(BLANK_LEN)));
+        let units = self.batch.units.iter().map(|unit| unit.size).chain([unit]);
+        let end = end_after(from, segment_size, units);
         if end <= room_end { Ok(()) } else { self.core.room_for(end) }
     }
 

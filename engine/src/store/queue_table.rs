@@ -123,6 +123,12 @@ impl QueueTable {
         self.queues.iter().zip(0u32..).filter(|(queue, _)| !queue.deleted).map(|(_, number)| QueueSlot(number))
     }
 
+    /// The ids of a topic's queues that ever had a message.
+    pub(crate) fn used_ids(&self, topic: &str) -> Vec<u32> {
+        let ids = self.topics.get(topic).into_iter().flatten();
+        ids.filter(|(_, slot)| self.get(*slot).is_some_and(|queue| queue.units.is_some())).map(|(id, _)| *id).collect()
+    }
+
     /// Takes a topic's queues out and destroys their files. The first error is told after all were tried.
     pub(crate) fn delete_topic(&mut self, topic: &str) -> io::Result<usize> {
         let ids = self.topics.remove(topic).unwrap_or_default();

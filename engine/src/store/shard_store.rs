@@ -12,10 +12,10 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::Shared;
 use super::core::Core;
 use super::queue_table::{QueueTable, Warm};
 use super::types::{PutOutcome, QueueSlot};
+use super::{Shared, deleted};
 use crate::commitlog::segments::SegmentsView;
 use crate::commitlog::tail::Piece;
 use crate::consume_queue::{ConsumeQueue, Unit};
@@ -167,6 +167,13 @@ impl<A> ShardStore<A> {
         // What was put and not committed belongs to slots that are about to go; write it first.
         if let Err(failed) = self.commit() {
             tracing::error!(topic, %failed, "a topic is deleted on a failed store");
+        }
+        let ids = self.queues.used_ids(topic);
+        let end = self.core.tail.next();
+        if !ids.is_empty()
+            && let Err(error) = deleted::note(&self.core.options.root, topic, &ids, end)
+        {
+            tracing::error!(topic, %error, "a deletion could not be noted; if consume queues are ever built again, the topic's old messages come back");
         }
         match self.queues.delete_topic(topic) {
             Ok(0) => {}

@@ -21,10 +21,18 @@ pub struct Dir(PathBuf);
 
 impl Dir {
     pub fn new(name: &str) -> Self {
-        let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
         // Hundreds of starts with their syncs are about what is written, not about a disk's speed.
         let shm = Path::new("/dev/shm");
-        let parent = if shm.is_dir() { shm.to_path_buf() } else { std::env::temp_dir() };
+        if shm.is_dir() { Self::below(shm, name) } else { Self::on_disk(name) }
+    }
+
+    /// One on the file system of the temporary directory, for what depends on it.
+    pub fn on_disk(name: &str) -> Self {
+        Self::below(&std::env::temp_dir(), name)
+    }
+
+    fn below(parent: &Path, name: &str) -> Self {
+        let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
         let path = parent.join(format!("ringmq-engine-{name}-{}-{serial}", std::process::id()));
         let _ = fs::remove_dir_all(&path);
         fs::create_dir_all(&path).expect("a temporary directory can be made");
