@@ -8,6 +8,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsRawFd;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 /// Connections the kernel keeps until they are accepted. Java: 1024.
 const BACKLOG: libc::c_int = 1024;
@@ -27,6 +28,13 @@ pub struct Holder {
     pub pid: u32,
     /// Its command line, cut to 120 characters.
     pub command: String,
+}
+
+impl BindError {
+    /// The port is in use, but by no process.
+    fn is_orphan(&self) -> bool {
+        self.error.raw_os_error() == Some(libc::EADDRINUSE) && self.holders.is_empty()
+    }
 }
 
 impl fmt::Display for BindError {
@@ -64,9 +72,27 @@ impl std::error::Error for BindError {
     }
 }
 
+/// How long a port is waited for that no process holds any more.
+const ORPHAN_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Listens, and waits for a port that is in use by nobody: the kernel takes an io_uring down some moments after its
+/// process was killed, and until then the sockets it had in hand live on. So a restart right after kill -9 finds the port
+/// free in the end instead of failing at random.
+pub(crate) fn listen(addr: SocketAddr) -> Result<TcpListener, BindError> {
+    let patience_ends = Instant::now() + ORPHAN_PATIENCE;
+    loop {
+        match listen_now(addr) {
+            Err(error) if error.is_orphan() && Instant::now() < patience_ends => {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            result => return result,
+        }
+    }
+}
+
 /// A non-blocking listening socket with SO_REUSEADDR (a restart finds the port free while old connections linger) and
 /// without SO_REUSEPORT (a second broker on the port fails loudly).
-pub(crate) fn listen(addr: SocketAddr) -> Result<TcpListener, BindError> {
+fn listen_now(addr: SocketAddr) -> Result<TcpListener, BindError> {
     let listener = TcpListener::bind(addr).and_then(|listener| {
         listener.set_nonblocking(true)?;
         // SAFETY: takes two numbers; the descriptor is owned by `listener`. A second listen only changes the backlog.
