@@ -47,15 +47,23 @@ impl Drop for Folder {
 
 /// All files of this name below a folder.
 pub fn find(folder: &Path, name: &str) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    // A folder that vanishes while it is read has no file of this name any more.
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let path = entry.path();
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            found.extend(find(&path, name));
-        } else if entry.file_name() == name {
-            found.push(path);
+    find_all(folder, |path| path.file_name().is_some_and(|found| found == name))
+}
+
+/// All files below a folder that are wanted.
+pub fn find_all(folder: &Path, is_wanted: impl Fn(&Path) -> bool) -> Vec<PathBuf> {
+    fn walk(folder: &Path, is_wanted: &dyn Fn(&Path) -> bool, found: &mut Vec<PathBuf>) {
+        // A folder that vanishes while it is read has no wanted file any more.
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                walk(&path, is_wanted, found);
+            } else if is_wanted(&path) {
+                found.push(path);
+            }
         }
     }
+    let mut found = Vec::new();
+    walk(folder, &is_wanted, &mut found);
     found
 }

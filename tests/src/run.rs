@@ -119,6 +119,17 @@ impl Stopped {
     /// Drains every queue, looks `lookups` messages up by key and by id, and judges the whole. A broken promise fails
     /// the case; its history is kept beside the broker's log.
     pub fn judge(mut self, server: &Server, lookups: usize) -> Report {
+        let report = self.verdict(server, lookups);
+        if !report.is_clean() {
+            let path = server.folder().join("history.jsonl");
+            let kept = File::create(&path).and_then(|file| write_jsonl(std::io::BufWriter::new(file), &self.records));
+            panic!("seed {}, history {} ({kept:?}):\n{report}", self.spec.seed, path.display());
+        }
+        report
+    }
+
+    /// Like [`Stopped::judge`], whatever the verdict is.
+    pub fn verdict(&mut self, server: &Server, lookups: usize) -> Report {
         let mut broker = server.connect();
         let mut recorder = Recorder::new(DRAIN_CLIENT, self.shared.start);
         let messages = drain::topics(&mut broker, &mut recorder, &self.spec.topics);
@@ -127,13 +138,7 @@ impl Stopped {
         let mut rng = Rng::new(self.spec.seed);
         drain::lookups(&mut broker, &mut recorder, &messages, lookups, &mut rng, INDEX_PATIENCE);
         self.records.extend(recorder.into_records());
-        let report = check(&self.records);
-        if !report.is_clean() {
-            let path = server.folder().join("history.jsonl");
-            let kept = File::create(&path).and_then(|file| write_jsonl(std::io::BufWriter::new(file), &self.records));
-            panic!("seed {}, history {} ({kept:?}):\n{report}", self.spec.seed, path.display());
-        }
-        report
+        check(&self.records)
     }
 }
 
