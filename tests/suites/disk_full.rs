@@ -74,7 +74,10 @@ fn refuses_and_comes_back() -> Outcome {
         Err(reason) => return Outcome::Skipped(reason),
     };
     let ballast = ballast(&mount.point);
-    let mut spec = ServerSpec::new("disk-full").set("mappedFileSizeCommitLog", "8388608");
+    let mut spec = ServerSpec::new("disk-full")
+        .set("mappedFileSizeCommitLog", "8388608")
+        // As Java does it, a full disk otherwise costs the oldest messages, expired or not.
+        .set("cleanFileForciblyEnable", "false");
     spec.data = Some(mount.point.join("data"));
     let mut server = spec.start();
     let mut broker = server.connect();
