@@ -19,6 +19,22 @@ pub fn is_present(path: &Path) -> io::Result<bool> {
     }
 }
 
+/// What [`note_failure`] writes.
+const FAILED: &[u8] = b"flush failed\n";
+
+/// Leaves word, without waiting for the disk, that a write or flush failed: the page cache may then hold what the disk
+/// does not, and the next start must not believe it. Java's file is empty and it looks at nothing but its name.
+pub fn note_failure(path: &Path) {
+    if path.is_file() {
+        let _ = fs::write(path, FAILED);
+    }
+}
+
+/// Whether the last run left word of a failed flush.
+pub fn tells_of_failure(path: &Path) -> bool {
+    fs::read(path).is_ok_and(|bytes| bytes == FAILED)
+}
+
 /// Writes the file, durably.
 pub fn write(path: &Path) -> io::Result<()> {
     File::create(path)?.sync_all()?;
@@ -64,8 +80,14 @@ mod tests {
         let dir = TempDir::new("abort");
         let path = dir.path().join("abort");
         assert!(!is_present(&path).expect("looked"));
+        note_failure(&path);
+        assert!(!path.exists(), "only a running store fails");
         write(&path).expect("written");
-        assert!(is_present(&path).expect("looked"));
+        assert!(is_present(&path).expect("looked") && !tells_of_failure(&path));
+        note_failure(&path);
+        assert!(is_present(&path).expect("looked") && tells_of_failure(&path));
+        write(&path).expect("written");
+        assert!(!tells_of_failure(&path), "a new run starts without the word");
         remove(&path).expect("removed");
         remove(&path).expect("removing twice is fine");
         assert!(!is_present(&path).expect("looked"));

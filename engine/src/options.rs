@@ -49,7 +49,7 @@ pub struct TransferLimits {
     pub disk_count: usize,
     /// Bytes behind the log's end that count as in memory: physical memory × `accessMessageInMemoryMaxRatio`.
     pub memory_distance_bytes: i64,
-    /// Bytes behind the log's end that are taken as resident without asking the kernel.
+    /// Bytes behind the log's end that are taken as resident without asking the kernel, if this process wrote them.
     pub hot_distance_bytes: i64,
 }
 

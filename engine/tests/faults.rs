@@ -109,6 +109,32 @@ fn after_a_failed_flush_nothing_is_acknowledged_ever_again() {
     rig.stores[0].shutdown();
     assert!(rig.shared.stop().is_err());
     assert!(dir.path().join("abort").exists(), "the next start recovers");
+    drop(rig);
+    let mut rig = Rig::open(sync(common::options(dir.path())));
+    assert!(rig.report.abnormal);
+    let got = rig.read_all("T", 0);
+    assert_eq!(got[0], (0, b"good".to_vec()));
+    assert_eq!(rig.send_ok(&msg("T", 0, "on")).queue_offset, got.len() as i64);
+    drop(rig.stop());
+}
+
+/// Units of a queue whose files cannot be written stay in memory; puts are refused until they can.
+#[test]
+fn a_consume_queue_that_cannot_be_written_holds_puts_back() {
+    let dir = Dir::new("queue-fails");
+    let mut rig = Rig::open(options(dir.path()));
+    // A file where the queue's directory would be.
+    std::fs::write(dir.path().join("consumequeue/T"), "in the way").expect("written");
+    rig.until("a refusal", |rig| rig.put(&[msg("T", 0, "b")], true).is_err());
+    let refused = rig.put(&[msg("T", 0, "c")], true).expect_err("refused").to_string();
+    assert!(refused.contains("consume queue"), "{refused}");
+    std::fs::remove_file(dir.path().join("consumequeue/T")).expect("removed");
+    rig.until("puts", |rig| rig.put(&[msg("T", 0, "d")], true).is_ok());
+    rig.until("all acks", |rig| rig.pending() == 0);
+    let before = rig.read_all("T", 0);
+    drop(rig.stop());
+    let mut rig = Rig::open(options(dir.path()));
+    assert_eq!(rig.read_all("T", 0), before);
 }
 
 fn libc_eio() -> i32 {

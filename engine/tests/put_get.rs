@@ -358,3 +358,28 @@ fn the_next_file_is_made_ahead() {
     drop(rig.stop());
     assert!(!common::segment_path(dir.path(), SEGMENT * 6).exists(), "a file made ahead goes at a clean stop");
 }
+
+/// What is not in the page cache is told as cold, so that no shard waits for it; reading it makes it hot.
+#[test]
+fn ranges_outside_the_page_cache_are_told() {
+    let dir = Dir::on_disk("cold");
+    let mut options = options(dir.path());
+    options.segment_size = 32 << 20;
+    let mut rig = Rig::open(options.clone());
+    for n in 0..300u32 {
+        rig.put(&[msg("T", 0, vec![n as u8; 100_000])], true).expect("taken");
+        rig.turn();
+    }
+    assert!((0..300).all(|at| !rig.get("T", 0, at).0.cold), "written a moment ago");
+    drop(rig.stop());
+    let path = common::segment_path(dir.path(), 0);
+    let file = std::fs::File::open(&path).expect("there");
+    file.sync_all().expect("synced");
+    let mut rig = Rig::open(options);
+    // The start has looked at some records through the mapping; those stay.
+    engine::io::drop_cache(&file);
+    let cold = (0..300).find(|at| rig.get("T", 0, *at).0.cold).expect("most are cold");
+    assert_eq!(rig.shared.counters().cold_gets.load(std::sync::atomic::Ordering::Relaxed), 1);
+    std::fs::read(path).expect("read");
+    assert!(!rig.get("T", 0, cold).0.cold);
+}

@@ -147,6 +147,7 @@ fn publish(core: &Core, tmp: &Path, base: i64) -> io::Result<Arc<Segment>> {
 /// The preparing thread; returns when the store stops.
 pub(crate) fn run(core: &Core) {
     crate::io::idle_io_class();
+    let mut failing = false;
     loop {
         let mut state = core.roll.state();
         while !state.wanted && state.warm.is_none() && !core.is_stopping() {
@@ -164,11 +165,14 @@ pub(crate) fn run(core: &Core) {
         state.wanted = false;
         drop(state);
         let mut pause = Duration::ZERO;
-        if let Err(error) = prepare_next(core)
-            && error.kind() != io::ErrorKind::Interrupted
-        {
-            tracing::warn!(dir = %core.options.commitlog_dir.display(), %error, "the next commitlog file could not be prepared; it will be made when it is needed");
-            pause = Duration::from_secs(1);
+        match prepare_next(core) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => {
+                if !std::mem::replace(&mut failing, true) {
+                    tracing::warn!(dir = %core.options.commitlog_dir.display(), %error, "the next commitlog file could not be prepared; it is made when it is needed, and preparing is tried again");
+                }
+                pause = Duration::from_secs(1);
+            }
+            _ => failing = false,
         }
         let state = core.roll.state();
         if !pause.is_zero() && !core.is_stopping() {

@@ -29,6 +29,12 @@ pub fn readahead(file: &File, position: u64, len: u64) {
     let _ = unsafe { libc::posix_fadvise(file.as_raw_fd(), position, len, libc::POSIX_FADV_WILLNEED) };
 }
 
+/// Drops a file's clean pages from the page cache, so that the next read comes from the disk.
+pub fn drop_cache(file: &File) {
+    // SAFETY: plain integers and an open descriptor; length 0 means to the end.
+    let _ = unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, 0, libc::POSIX_FADV_DONTNEED) };
+}
+
 /// Where data begins at or after `position`, skipping holes; `None` when only a hole is left.
 pub(crate) fn next_data(file: &File, position: u64) -> io::Result<Option<u64>> {
     let from = libc::off_t::try_from(position).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;

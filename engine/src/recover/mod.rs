@@ -21,6 +21,7 @@ use crate::commitlog::segment::Segment;
 use crate::consume_queue::ConsumeQueue;
 use crate::error::OpenError;
 use crate::index::{Index, IndexOptions};
+use crate::io::drop_cache;
 use crate::options::StoreOptions;
 use crate::store::core::Recovered;
 use queues::Queues;
@@ -84,6 +85,16 @@ pub(crate) fn recover(options: &StoreOptions) -> Result<(Recovered, OpenQueues, 
     let checkpoint =
         Checkpoint::read(&options.checkpoint_path).map_err(at("read the checkpoint", &options.checkpoint_path))?;
     let mut segments = layout::load(options)?;
+    if abort::tells_of_failure(&options.abort_path) {
+        tracing::warn!(
+            "the last run ended by a failed write or flush; the log is read from the disk, not from the page cache"
+        );
+        for segment in &segments {
+            // The sync may fail again; what counts is what can be read back.
+            let _ = segment.file().sync_data();
+            drop_cache(segment.file());
+        }
+    }
     let was_empty = segments.is_empty();
     let mut report = RecoveryReport { abnormal, ..RecoveryReport::default() };
     let mut queues = Queues::load(options, was_empty, segments.first().map_or(0, |segment| segment.base()))?;

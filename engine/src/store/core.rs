@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::rounds::Rounds;
+use crate::abort;
 use crate::clean::CleanSignal;
 use crate::commitlog::flush::FlushSignal;
 use crate::commitlog::prepare::{Roll, RoomError};
@@ -32,6 +33,8 @@ pub struct Core {
     pub(crate) clean_signal: CleanSignal,
     pub(crate) rounds: Rounds,
     pub(crate) index: Arc<Index>,
+    /// Written by this process from here on, so in the page cache when it is young.
+    pub(crate) own_from: i64,
     /// Ranges recovery found unreadable with records behind them.
     pub(crate) damaged: Vec<DamagedRange>,
     /// Up to here the mapping's pages were given back, see [`Core::unmap_read`].
@@ -87,6 +90,7 @@ impl Core {
             clean_signal: CleanSignal::default(),
             rounds: Rounds::new(options.shards),
             index: recovered.index,
+            own_from: recovered.end,
             damaged: recovered.damaged,
             unmapped: AtomicI64::new(0),
             stopping: AtomicBool::new(false),
@@ -146,6 +150,7 @@ impl Core {
         let failure = StoreFailed { reason };
         if self.progress.fail(failure.reason.clone()) {
             tracing::error!("{failure}");
+            abort::note_failure(&self.options.abort_path);
             if let Some(tell) = &self.options.on_failure {
                 tell(&failure);
             }

@@ -72,8 +72,10 @@ impl<A> ShardStore<A> {
         self.collect(&get, log_max, ranges, &mut result);
         let hot = self.core.options.transfer.hot_distance_bytes;
         let new = ranges.get(first_range..).unwrap_or(&[]);
+        let own_from = self.core.own_from;
         result.cold = new.iter().any(|range| {
-            log_max.saturating_sub(range.physical()) > hot && !range.segment.resident(range.position, range.len as u64)
+            let written_lately = range.physical() >= own_from && log_max.saturating_sub(range.physical()) <= hot;
+            !written_lately && !range.segment.resident(range.position, range.len as u64)
         });
         if result.cold {
             Counters::add(&self.core.progress.counters.cold_gets, 1);

@@ -2,6 +2,8 @@
 //!
 //! Part of [`ShardStore`], on its thread, in small bounded steps.
 
+use std::io;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::ShardStore;
@@ -13,6 +15,8 @@ use crate::progress::Refuser;
 
 /// How old unwritten units get before they are written to their files.
 const WRITE_BACK_AGE: Duration = Duration::from_secs(1);
+/// Queues written in one housekeeping: some milliseconds when each has to be opened.
+const WRITE_SLICE: usize = 128;
 /// Queues looked at for expired files in one housekeeping.
 const EXPIRE_SLICE: usize = 16;
 
@@ -24,38 +28,45 @@ impl<A> ShardStore<A> {
         if self.batch.write_again.is_some() {
             let _ = self.commit();
         }
-        let (round, bound) = self.core.rounds.round();
-        if round != self.round {
-            self.write_back(true);
-            if !self.write_back_failed {
-                self.round = round;
-                let paths = self.paths_to_sync();
-                self.core.rounds.report(self.queues.digest(bound), paths);
-            }
-        } else {
+        if self.writing.is_empty() && self.writing_round.is_none() {
+            let (round, bound) = self.core.rounds.round();
             let old = self.last_write_back.is_none_or(|last| now.saturating_duration_since(last) >= WRITE_BACK_AGE);
+            if round != self.round {
+                self.writing_round = Some((round, bound));
+            }
             if old {
                 self.last_write_back = Some(now);
                 self.warm.cool(&mut self.queues);
             }
-            if !self.dirty.is_empty() {
-                self.write_back(old);
+            if old || round != self.round {
+                self.writing.extend_from_slice(&self.dirty);
             }
+        }
+        self.write_back();
+        if self.writing.is_empty()
+            && let Some((round, bound)) = self.writing_round.take()
+        {
+            self.round = round;
+            let paths = self.paths_to_sync();
+            self.core.rounds.report(self.queues.digest(bound), paths);
         }
         self.expire();
     }
 
-    /// Writes unwritten units to their files; without `all` only where enough wait.
-    fn write_back(&mut self, all: bool) {
+    /// Writes some queues' unwritten units to their files: those whose turn it is, else those where enough wait.
+    fn write_back(&mut self) {
+        let mut written = 0;
         let mut failed = None;
+        let turn = !self.writing.is_empty();
         let mut at = 0;
-        while let Some(slot) = self.dirty.get(at).copied() {
-            let Some(Queue { units: Some(units), dirty, .. }) = self.queues.get_mut(slot) else {
-                self.dirty.swap_remove(at);
+        while written < WRITE_SLICE && failed.is_none() {
+            let next = if turn { self.writing.pop() } else { self.dirty.get(at).copied() };
+            let Some(slot) = next else { break };
+            at += 1;
+            let Some(Queue { units: Some(units), dirty: dirty @ true, .. }) = self.queues.get_mut(slot) else {
                 continue;
             };
-            if !all && !units.needs_write_back() {
-                at += 1;
+            if !turn && !units.needs_write_back() {
                 continue;
             }
             match units.write_back() {
@@ -64,33 +75,47 @@ impl<A> ShardStore<A> {
                         units.release();
                     }
                     *dirty = false;
-                    self.dirty.swap_remove(at);
+                    written += 1;
                 }
-                Err(error) => {
-                    failed = Some((units.dir().to_path_buf(), error));
-                    at += 1;
-                }
+                Err(error) => failed = Some((units.dir().to_path_buf(), error)),
             }
         }
-        self.write_back_failed = failed.is_some();
-        let refusal = failed.as_ref().map(|(path, error)| {
-            if is_out_of_space(error) {
-                self.core.disk_full("storePathConsumeQueue")
-            } else {
-                PutRefused::NotWritable(format!("consume queue {} cannot be written: {error}", path.display()))
-            }
-        });
-        if self.core.progress.refuse(Refuser::Queues, refusal) {
-            match failed {
-                Some((path, error)) => {
-                    tracing::error!(path = %path.display(), %error, "a consume queue cannot be written; its units stay in memory and no message is taken until it can")
+        if written > 0 {
+            let queues = &self.queues;
+            self.dirty.retain(|slot| queues.get(*slot).is_some_and(|queue| queue.dirty && !queue.deleted));
+        }
+        self.tell_write_back(written, failed);
+    }
+
+    /// Refuses puts while a consume queue cannot be written, because its units stay in memory.
+    fn tell_write_back(&mut self, written: usize, failed: Option<(PathBuf, io::Error)>) {
+        match failed {
+            Some((path, error)) => {
+                // The pass, and the round it was for, begin again at the next call.
+                self.writing.clear();
+                self.writing_round = None;
+                self.write_back_failed = true;
+                let refusal = if is_out_of_space(&error) {
+                    self.core.disk_full("storePathConsumeQueue")
+                } else {
+                    PutRefused::NotWritable(format!("consume queue {} cannot be written: {error}", path.display()))
+                };
+                if self.core.progress.refuse(Refuser::Queues, Some(refusal)) {
+                    tracing::error!(path = %path.display(), %error, "a consume queue cannot be written; its units stay in memory and no message is taken until it can");
                 }
-                None => tracing::info!("consume queues are written again"),
+                self.last_write_back = None;
             }
+            None if self.write_back_failed && written > 0 && self.writing.is_empty() => {
+                self.write_back_failed = false;
+                if self.core.progress.refuse(Refuser::Queues, None) {
+                    tracing::info!("consume queues are written again");
+                }
+            }
+            None => {}
         }
     }
 
-    fn paths_to_sync(&mut self) -> Vec<std::path::PathBuf> {
+    fn paths_to_sync(&mut self) -> Vec<PathBuf> {
         let mut paths = Vec::new();
         for queue in self.queues.all_mut() {
             if let Some(units) = &mut queue.units {

@@ -85,6 +85,11 @@ pub struct ShardStore<A> {
     pub(super) warm: Warm,
     pub(super) last_write_back: Option<Instant>,
     pub(super) write_back_failed: bool,
+    /// Queues of the running write-back pass that are still to do.
+    pub(super) writing: Vec<QueueSlot>,
+    /// The checkpoint round the pass is for, and its offset.
+    pub(super) writing_round: Option<(u64, i64)>,
+    /// The last round reported for.
     pub(super) round: u64,
     pub(super) expire_from: usize,
     pub(super) expired_log_min: i64,
@@ -119,7 +124,9 @@ impl<A> ShardStore<A> {
             warm: Warm::default(),
             last_write_back: None,
             write_back_failed: false,
-            round: core.rounds.round().0,
+            writing: Vec::new(),
+            writing_round: None,
+            round: 0,
             expire_from: 0,
             expired_log_min: core.segments.log_min(),
             closed: false,
