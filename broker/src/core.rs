@@ -73,7 +73,9 @@ pub struct Core {
     /// Set by `ToShard::Stop`.
     pub stopping: bool,
     /// Set by `ToShard::Finish`.
-    pub finishing: bool,
+    finishing: bool,
+    /// The last progress was given to the table writer.
+    pub finished: bool,
     /// Round robin for queues the client leaves to us.
     next_queue: u32,
 }
@@ -113,6 +115,7 @@ impl Core {
             accepted: Vec::new(),
             stopping: false,
             finishing: false,
+            finished: false,
             next_queue: 0,
             env,
         }
@@ -335,6 +338,12 @@ impl Core {
         }
         self.commit()?;
         if let Some(mut home) = self.home.take() {
+            // Only once the rings of the shards that ended are empty is all progress gathered.
+            if self.finishing && !self.finished && drained == 0 {
+                self.finished = true;
+                home.progress_changed(self.progress.export());
+                home.write_progress_now();
+            }
             home.write_tables(self.now_ms);
             self.home = Some(home);
         }
@@ -413,12 +422,7 @@ impl Core {
                 ReadDone::Warm { reply } | ReadDone::Reply(reply) => self.write_reply(reply),
             },
             ToShard::Stop => self.stop(),
-            ToShard::Finish => {
-                self.finishing = true;
-                if let Some(home) = &mut self.home {
-                    home.write_progress_now();
-                }
-            }
+            ToShard::Finish => self.finishing = true,
         }
     }
 
@@ -553,8 +557,12 @@ impl Core {
 
     fn export_progress(&mut self) {
         let changes = self.progress.export();
-        if !changes.is_empty() {
-            self.send(0, ToShard::Progress(changes));
+        if changes.is_empty() {
+            return;
+        }
+        match &mut self.home {
+            Some(home) => home.progress_changed(changes),
+            None => self.send(0, ToShard::Progress(changes)),
         }
     }
 

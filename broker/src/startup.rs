@@ -95,12 +95,6 @@ struct Tables {
 /// Starts a broker.
 pub fn start(mut options: BrokerOptions) -> Result<Running, StartError> {
     shard::probe().map_err(StartError::Machine)?;
-    let mut acceptors = Vec::new();
-    for address in &options.listen {
-        let acceptor = Acceptor::bind(*address).map_err(StartError::Bind)?;
-        acceptors.push(acceptor.with_connections_max(options.server.connections_max));
-    }
-    let listening: Vec<SocketAddr> = acceptors.iter().map(Acceptor::local_addr).collect();
     let failed = Arc::new(AtomicBool::new(false));
     let failed_by_store = failed.clone();
     options.store.on_failure = Some(Arc::new(move |failure| {
@@ -110,6 +104,13 @@ pub fn start(mut options: BrokerOptions) -> Result<Running, StartError> {
 
     let opened = engine::open(options.store.clone()).map_err(StartError::Store)?;
     let tables = load_tables(&options)?;
+    // Listening begins when requests can be served: a client must not wait in the backlog for a recovery.
+    let mut acceptors = Vec::new();
+    for address in &options.listen {
+        let acceptor = Acceptor::bind(*address).map_err(StartError::Bind)?;
+        acceptors.push(acceptor.with_connections_max(options.server.connections_max));
+    }
+    let listening: Vec<SocketAddr> = acceptors.iter().map(Acceptor::local_addr).collect();
     let shards = opened.shards.len();
     let ports = shard::mesh::<ToShard>(shards, MESH_CAPACITY);
     let inboxes: Vec<_> = ports.iter().map(|port| Arc::new(Inbox::new(port.waker()))).collect();
@@ -304,7 +305,7 @@ async fn run_shard(
             let late = since.elapsed() > STOP_TIMEOUT;
             let done = {
                 let core = core.borrow();
-                let home_done = core.home.as_ref().is_none_or(|home| core.finishing && home.all_written());
+                let home_done = core.home.as_ref().is_none_or(|home| core.finished && home.all_written());
                 core.is_idle() && home_done
             };
             if done || late {
@@ -374,9 +375,7 @@ fn load<T>(dir: &Path, table: Table, parse: impl Fn(&[u8]) -> Result<T, String>)
             Ok(Some(value))
         }
         Ok(Loaded::Missing) => Ok(None),
-        Err(error) => Err(StartError::Table(format!(
-            "{error}; restore one of them from a copy, or move both away to start with an empty table"
-        ))),
+        Err(error) => Err(StartError::Table(error.to_string())),
     }
 }
 

@@ -214,7 +214,7 @@ impl StoreOptions {
             shards: 1,
             prepare: PreparePolicy::Zeroed { slice_bytes: 1 << 20, pause: Duration::from_millis(5) },
             delay_levels_ms: DEFAULT_DELAY_LEVELS_S.iter().map(|seconds| seconds * 1000).collect(),
-            checkpoint_interval: Duration::from_secs(10),
+            checkpoint_interval: Duration::from_secs(3),
             check_crc_on_recover: true,
             transfer: TransferLimits::default(),
             retention: RetentionOptions::default(),

@@ -116,6 +116,7 @@ pub fn read_table<T>(path: &Path, validate: impl Fn(&[u8]) -> Result<T, String>)
     match (attempt(&bak, &validate), main_trouble) {
         (Attempt::Good(table), trouble) => {
             let line = format!("{} {trouble}; its backup {} is used instead", path.display(), bak.display());
+            set_aside(path);
             Ok(Loaded::Backup(table, line))
         }
         (Attempt::Bad(Trouble::Missing), Trouble::Missing) => Ok(Loaded::Missing),
@@ -132,6 +133,17 @@ pub fn read_table<T>(path: &Path, validate: impl Fn(&[u8]) -> Result<T, String>)
                 bak.display()
             ),
         )),
+    }
+}
+
+/// Moves an unusable table out of the way: as the "previous content" of the next write it would replace the only good
+/// backup. It is kept as `<name>.torn` for whoever wants to look.
+fn set_aside(path: &Path) {
+    let torn = with_suffix(path, ".torn");
+    match fs::rename(path, &torn) {
+        Ok(()) => tracing::warn!("the unusable {} is kept as {}", path.display(), torn.display()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+        Err(e) => tracing::error!("{}", failed(path, "move the unusable table aside", e)),
     }
 }
 

@@ -40,7 +40,7 @@ pub(super) const KEYS: &[Key] = &[
     int("flushConsumeQueueLeastPages", "2").accepted("pages to wait for before a flush of a consume queue", FLUSH_ALL),
     int("flushCommitLogThoroughInterval", "10000").accepted("ms after which fewer pages are flushed too", FLUSH_ALL),
     int("commitCommitLogThoroughInterval", "200").accepted("ms after which fewer pages are committed too", PAGE_CACHE),
-    int_in("flushConsumeQueueThoroughInterval", "60000", 10, INT_MAX).accepted("ms between full flushes of consume queues and of the checkpoint", "the checkpoint is written every ten seconds"),
+    int_in("flushConsumeQueueThoroughInterval", "60000", 10, INT_MAX).accepted("ms between full flushes of consume queues and of the checkpoint", "the checkpoint is written every three seconds"),
     int_in("maxTransferBytesOnMessageInMemory", "262144", 1, INT_MAX).important().live("bytes a pull returns at most from memory"),
     int_in("maxTransferCountOnMessageInMemory", "32", 1, INT_MAX).important().live("messages a pull returns at most from memory"),
     int_in("maxTransferBytesOnMessageInDisk", "65536", 1, INT_MAX).important().live("bytes a pull returns at most from disk"),

@@ -1,3 +1,5 @@
+//! Consume queues against a model, by hand-made files, and at every place a file can end.
+
 use std::fs;
 use std::path::Path;
 

@@ -1,3 +1,5 @@
+//! The index against Java's layout, its chains, damage and the follower.
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 

@@ -1,3 +1,5 @@
+//! Bodies as clients, brokers and fastjson write them.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 

@@ -1,3 +1,5 @@
+//! Commands in both header forms: sound, odd and broken ones.
+
 use super::*;
 use proptest::prelude::*;
 

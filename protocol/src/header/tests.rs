@@ -1,3 +1,5 @@
+//! Typed headers: round trips, what may be missing, what must not.
+
 use std::borrow::Cow;
 
 use super::*;
