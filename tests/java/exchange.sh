@@ -11,7 +11,7 @@ case " $* " in *" ringmq "*) : "${RINGMQ_BROKER:?the command that starts RingMQ\
 "$HERE/fetch.sh" 4.9.7; "$HERE/build.sh" 4.9.7
 run=${EXCHANGE_KEEP:-$(mktemp -d "${TMPDIR:-/tmp}/ringmq-exchange.XXXXXX")}; mkdir -p "$run"
 ns=$(free_base) port=$(free_base)
-finish() { status=$?; for d in "$run"/server-* "$run/ns"; do stop_run "$d" KILL; done
+finish() { status=$?; for d in "$run"/server-*; do stop_run "$d" KILL; done; stop_run "$run/ns" TERM
   if [ $status -ne 0 ]; then echo "run folder kept: $run"; elif [ -z "${EXCHANGE_KEEP:-}" ]; then rm -rf "$run"; fi; }
 trap finish EXIT
 if [ -n "${RINGMQ_NAMESRV:-}" ]; then
