@@ -104,6 +104,7 @@ fn after_a_failed_flush_nothing_is_acknowledged_ever_again() {
     assert_eq!(rig.put(&[msg("T", 0, "more")], true), Err(PutRefused::Failed));
     assert_eq!(rig.put(&[msg("T", 0, "more")], false), Err(PutRefused::Failed));
     assert!(rig.stores[0].commit().is_err());
+    rig.until("the word to the process", |_| told.load(Ordering::SeqCst) > 0);
     assert_eq!(told.load(Ordering::SeqCst), 1);
     assert_eq!(rig.read_all("T", 0), [(0, b"good".to_vec())], "what was promised is still read");
     rig.stores[0].shutdown();

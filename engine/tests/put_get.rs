@@ -241,6 +241,9 @@ fn too_large_puts_are_refused_and_leave_nothing_behind() {
     check(&mut rig, &[msg("T", 0, "x"), long], "properties of 32772 bytes");
     check(&mut rig, &[msg("T", 0, "x"), msg("T", 1, "x")], "one queue only");
     check(&mut rig, &[msg("T", u32::MAX, "x")], "does not fit");
+    for topic in ["", "..", "a/b"] {
+        check(&mut rig, &[msg(topic, 0, "x")], "cannot name a directory");
+    }
     let outcome = rig.send_ok(&msg("T", 0, vec![7; 16_280 - 92 + 4]));
     assert_eq!(
         (outcome.queue_offset, outcome.physical_offset),

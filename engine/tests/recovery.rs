@@ -395,6 +395,24 @@ fn last_nonzero(bytes: &[u8]) -> u64 {
     bytes.iter().rposition(|byte| *byte != 0).map_or(0, |at| at as u64 + 1)
 }
 
+/// The log lost its end with the machine, the consume queues kept theirs: they are cut, and that is told.
+#[test]
+fn a_lost_suffix_is_told_and_its_offsets_are_given_out_again() {
+    let dir = Dir::new("suffix");
+    let mut rig = Rig::open(options(dir.path()));
+    let sent = fill(&mut rig, 30);
+    drop(rig.stop());
+    fs::write(dir.path().join("abort"), "").expect("written");
+    fs::remove_file(dir.path().join("checkpoint")).expect("removed");
+    overwrite(&segment_path(dir.path(), 0), sent[20].1 as u64, sent[29].1 as u64, 0);
+    let mut rig = Rig::open(options(dir.path()));
+    assert_eq!((rig.report.to, rig.report.lost_messages), (sent[20].1, 9));
+    check_prefix(&mut rig, &sent, sent[20].1);
+    assert_eq!(rig.send_ok(&msg("T", 0, "again")).queue_offset, 7);
+    drop(rig.stop());
+    assert_eq!(Rig::open(options(dir.path())).report.lost_messages, 0);
+}
+
 /// Half and rolled back messages take no queue offset, before a crash as after it.
 #[test]
 fn transactions_keep_their_places() {

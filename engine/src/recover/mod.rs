@@ -42,6 +42,8 @@ pub struct RecoveryReport {
     pub cut_bytes: u64,
     /// Damage with valid records behind it; reported and kept.
     pub damaged: Vec<DamagedRange>,
+    /// Messages the consume queues knew and the log no longer has: the suffix ASYNC_FLUSH can lose with the machine.
+    pub lost_messages: u64,
     /// Consume queues built again from the log's first byte.
     pub rebuilt_queues: usize,
     /// Consume queues found or made.
@@ -125,9 +127,11 @@ pub(crate) fn recover(options: &StoreOptions) -> Result<(Recovered, OpenQueues, 
         options.disk.sync_data(segment.file()).map_err(at("make durable", segment.path()))?;
     }
     let log_min = segments.first().map_or(0, |segment| segment.base());
-    let queues = queues.finish(walked.end, log_min).map_err(at("write", &options.consume_queue_dir))?;
+    let (queues, lost_messages) =
+        queues.finish(walked.end, log_min).map_err(at("write", &options.consume_queue_dir))?;
     let index = open_index(options, abnormal, &checkpoint, walked.end)?;
 
+    report.lost_messages = lost_messages;
     report.queues = queues.len();
     report.millis = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     tell(&report);
@@ -200,7 +204,18 @@ fn walk(
 }
 
 fn tell(report: &RecoveryReport) {
-    let RecoveryReport { abnormal, from, to, records, cut_bytes, damaged, rebuilt_queues, queues, millis } = report;
+    let RecoveryReport {
+        abnormal,
+        from,
+        to,
+        records,
+        cut_bytes,
+        damaged,
+        lost_messages,
+        rebuilt_queues,
+        queues,
+        millis,
+    } = report;
     tracing::info!(
         abnormal,
         from,
@@ -208,6 +223,7 @@ fn tell(report: &RecoveryReport) {
         records,
         cut_bytes,
         damaged_ranges = damaged.len(),
+        lost_messages,
         rebuilt_queues,
         queues,
         millis,

@@ -15,7 +15,7 @@ use crate::consume_queue::{self, ConsumeQueue, Unit};
 use crate::error::OpenError;
 use crate::options::StoreOptions;
 use crate::store::deleted::{self, Deleted};
-use crate::store::queue_table::{delay_ms, name_hash, queue_hash};
+use crate::store::queue_table::{delay_ms, is_directory_name, name_hash, queue_hash};
 use crate::store::rounds::Digest;
 
 /// Units checked against the log over all queues; more would make a start with many queues slow.
@@ -27,6 +27,8 @@ struct Recovering {
     units: ConsumeQueue,
     /// To be built again from the log's first byte; says why.
     wrong: Option<String>,
+    /// Max offset as the files had it.
+    max_at_load: i64,
     /// Being built again: takes the units of the second walk.
     rebuilding: bool,
     name_hash: u64,
@@ -74,8 +76,8 @@ impl<'a> Queues<'a> {
         if units.max_offset() > 0 && (0..self.deleted.until(topic, queue_id)).contains(&first_physical) {
             wrong = Some("its deletion was cut short".to_string());
         }
-        let queue =
-            Recovering { units, wrong, rebuilding: false, name_hash: name_hash(topic, queue_id), first_physical };
+        let (max_at_load, name_hash) = (units.max_offset(), name_hash(topic, queue_id));
+        let queue = Recovering { units, wrong, max_at_load, rebuilding: false, name_hash, first_physical };
         self.topics.entry(topic.to_string()).or_default().insert(queue_id, queue);
     }
 
@@ -230,13 +232,25 @@ impl<'a> Queues<'a> {
 
     /// Cuts units behind the log's end, sets min offsets, writes back, and hands the queues over. One that still is
     /// wrong is handed over empty of what could not be placed, with a word.
-    pub(super) fn finish(mut self, end: i64, log_min: i64) -> io::Result<OpenQueues> {
+    pub(super) fn finish(mut self, end: i64, log_min: i64) -> io::Result<(OpenQueues, u64)> {
+        let mut lost = 0u64;
         for (topic, queue_id, queue) in self.all_mut() {
             if let Some(wrong) = &queue.wrong {
                 tracing::error!(topic, queue_id, wrong, "a consume queue could not be built again in full");
             }
             if queue.units.max_physical_end() > end {
                 queue.units.truncate_after(end)?;
+            }
+            let (first_lost, known) = (queue.units.max_offset(), queue.max_at_load);
+            if first_lost < known && !queue.rebuilding {
+                lost = lost.saturating_add((known - first_lost).unsigned_abs());
+                tracing::error!(
+                    topic,
+                    queue_id,
+                    first_lost,
+                    last_lost = known - 1,
+                    "messages that were not on the disk yet are lost; their queue offsets are given out again"
+                );
             }
             queue.units.write_back()?;
             queue.units.correct_min(log_min)?;
@@ -245,7 +259,7 @@ impl<'a> Queues<'a> {
         let list = self.topics.into_iter().flat_map(|(topic, ids)| {
             ids.into_iter().map(move |(queue_id, queue)| (topic.clone(), queue_id, queue.units))
         });
-        Ok(list.collect())
+        Ok((list.collect(), lost))
     }
 }
 
@@ -306,9 +320,4 @@ fn place(queue: &mut Recovering, offset: i64, unit: Unit, from_log_start: bool, 
         queue.units.write_back().map_err(|error| error.to_string())?;
     }
     Ok(())
-}
-
-/// A topic from a record on disk becomes part of a path only if it is one plain name.
-fn is_directory_name(topic: &str) -> bool {
-    !topic.is_empty() && topic != "." && topic != ".." && !topic.contains(['/', '\0'])
 }

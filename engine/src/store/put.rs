@@ -5,6 +5,7 @@
 use protocol::message::{self, EncodeError, NewRecord, layout, properties, sys_flag};
 
 use super::ShardStore;
+use super::queue_table::is_directory_name;
 use super::shard_store::{BatchMessage, BatchUnit};
 use super::types::PutMessage;
 use crate::commitlog::tail::{BLANK_LEN, end_after};
@@ -79,6 +80,9 @@ impl<A> ShardStore<A> {
         let Some(first) = messages.first() else { return Err(PutRefused::Empty) };
         if first.topic.len() > layout::TOPIC_LEN_MAX {
             return Err(PutRefused::TopicTooLong { size: first.topic.len(), max: layout::TOPIC_LEN_MAX });
+        }
+        if !is_directory_name(first.topic) {
+            return Err(PutRefused::NotWritable(format!("the topic {:?} cannot name a directory", first.topic)));
         }
         let slot = self.queue(first.topic, first.queue_id);
         let mut ended = Vec::new();

@@ -218,3 +218,8 @@ pub(crate) fn delay_ms(topic: &str, queue_id: u32, options: &StoreOptions) -> Op
     let level = i32::try_from(queue_id).unwrap_or(i32::MAX).saturating_add(1);
     (topic == SCHEDULE_TOPIC).then(|| options.delay_ms(level).unwrap_or(1000))
 }
+
+/// A topic becomes part of a path only if it is one plain name.
+pub(crate) fn is_directory_name(topic: &str) -> bool {
+    !topic.is_empty() && topic != "." && topic != ".." && !topic.contains(['/', '\0'])
+}
