@@ -61,6 +61,8 @@ pub struct Call<'a> {
     pub durable: bool,
     /// How many shards passed the request on already.
     pub hops: u8,
+    /// The nameservers know of the change this request made, or were waited for long enough.
+    pub told: bool,
 }
 
 /// A request that travels to another shard or waits for something.
@@ -70,6 +72,8 @@ pub struct Forwarded {
     pub to: ReplyTo,
     /// The client's address.
     pub peer: SocketAddr,
+    /// Its request code.
+    pub code: i32,
     /// A copy of the frame.
     pub frame: Vec<u8>,
     /// See [`Call::chosen_queue`].
@@ -80,6 +84,8 @@ pub struct Forwarded {
     pub durable: bool,
     /// See [`Call::hops`].
     pub hops: u8,
+    /// See [`Call::told`].
+    pub told: bool,
 }
 
 impl Forwarded {
@@ -88,11 +94,13 @@ impl Forwarded {
         Forwarded {
             to: call.to,
             peer: call.peer,
+            code: call.command.code,
             frame: call.frame.to_vec(),
             chosen_queue: call.chosen_queue,
             first: call.first,
             durable: call.durable,
             hops: call.hops,
+            told: call.told,
         }
     }
 }
@@ -108,6 +116,8 @@ pub enum Next {
     ForwardTo(usize, i32),
     /// Runs again once a table change is durable (home shard only).
     Park(Ticket),
+    /// Runs again once the nameservers know what home published so far (home shard only).
+    Tell,
 }
 
 /// A request that is not served: code and reason for the client.

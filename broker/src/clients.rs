@@ -4,13 +4,16 @@
 //! closed connection, a farewell or the ten-second scan go in; the groups whose members or
 //! subscriptions changed come out, for the caller to publish and to notify (request 40).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use protocol::body::{ConsumeFromWhere, ConsumeType, HeartbeatData, MessageModel, SubscriptionData};
 use remoting::net::ConnId;
 
 /// A client that is silent for this long is gone (Java: `CHANNEL_EXPIRED_TIMEOUT`, 120 s).
 pub const CLIENT_EXPIRED_MS: i64 = 120_000;
+
+/// Groups one connection may stand for, over all its heartbeats.
+const GROUPS_PER_CONNECTION_MAX: usize = 4096;
 
 /// One member of a group: a client on a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,8 +66,14 @@ pub struct ClientRegistry {
 
 #[derive(Default)]
 struct GroupsOf {
-    consumers: Vec<String>,
-    producers: Vec<String>,
+    consumers: BTreeSet<String>,
+    producers: BTreeSet<String>,
+}
+
+impl GroupsOf {
+    fn is_full(&self) -> bool {
+        self.consumers.len() + self.producers.len() >= GROUPS_PER_CONNECTION_MAX
+    }
 }
 
 impl ClientRegistry {
@@ -80,21 +89,25 @@ impl ClientRegistry {
         let member = Member { client_id: data.client_id.clone(), language, version, last_update_ms: now_ms };
         let groups_of = self.groups_of.entry(connection).or_default();
         for producer in &data.producer_data_set {
-            if producer.group_name.is_empty() {
+            if producer.group_name.is_empty()
+                || groups_of.is_full() && !groups_of.producers.contains(&producer.group_name)
+            {
                 continue;
             }
             self.producers.entry(producer.group_name.clone()).or_default().insert(connection, member.clone());
             if !groups_of.producers.contains(&producer.group_name) {
-                groups_of.producers.push(producer.group_name.clone());
+                groups_of.producers.insert(producer.group_name.clone());
             }
         }
         let mut changes = Vec::new();
         for consumer in &data.consumer_data_set {
-            if consumer.group_name.is_empty() {
+            if consumer.group_name.is_empty()
+                || groups_of.is_full() && !groups_of.consumers.contains(&consumer.group_name)
+            {
                 continue;
             }
             if !groups_of.consumers.contains(&consumer.group_name) {
-                groups_of.consumers.push(consumer.group_name.clone());
+                groups_of.consumers.insert(consumer.group_name.clone());
             }
             let group = self.consumers.entry(consumer.group_name.clone()).or_default();
             group.consume_type = consumer.consume_type;
@@ -150,14 +163,14 @@ impl ClientRegistry {
         if let Some(group) = producer_group {
             self.leave_producers(connection, group);
             if let Some(groups_of) = self.groups_of.get_mut(&connection) {
-                groups_of.producers.retain(|name| name != group);
+                groups_of.producers.remove(group);
             }
         }
         let mut changes = Vec::new();
         if let Some(group) = consumer_group {
             changes.extend(self.leave_consumers(connection, group));
             if let Some(groups_of) = self.groups_of.get_mut(&connection) {
-                groups_of.consumers.retain(|name| name != group);
+                groups_of.consumers.remove(group);
             }
         }
         changes

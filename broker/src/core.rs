@@ -31,8 +31,15 @@ use crate::offsets::OffsetTable;
 const DRAIN_MAX: usize = 4096;
 /// A request that passed through more shards than this has lost its owner: a mistake of ours.
 const HOPS_MAX: u8 = 4;
-/// Bound of messages waiting for room in the ring to one shard.
-const OUT_MAX: usize = 65_536;
+/// Bound of what waits for room in the ring to one shard; beyond it requests are refused.
+const OUT_BYTES_MAX: usize = 64 << 20;
+
+fn overloaded(shard: usize) -> Refusal {
+    Refusal::new(
+        response::SYSTEM_BUSY,
+        format!("[OVERLOAD]system busy: {} MiB wait for shard {shard}", OUT_BYTES_MAX >> 20),
+    )
+}
 
 /// The broker on one shard.
 pub struct Core {
@@ -64,6 +71,7 @@ pub struct Core {
     pub ranges: Vec<LogRange>,
     port: Rc<MeshPort<ToShard>>,
     out: Vec<VecDeque<ToShard>>,
+    out_bytes: Vec<usize>,
     acks: Vec<(Ack, PutOutcome)>,
     released: Vec<Forwarded>,
     last_recheck_ms: i64,
@@ -108,6 +116,7 @@ impl Core {
             ranges: Vec::new(),
             port,
             out: (0..shards).map(|_| VecDeque::new()).collect(),
+            out_bytes: vec![0; shards],
             acks: Vec::new(),
             released: Vec::new(),
             last_recheck_ms: 0,
@@ -137,24 +146,35 @@ impl Core {
             Ok(Next::Park(ticket)) => {
                 let mut forwarded = Forwarded::of(call);
                 forwarded.durable = true;
-                match self.home.as_mut().and_then(|home| home.park(ticket, forwarded).err()) {
-                    None => {}
-                    Some(forwarded) => self.refuse(
-                        &forwarded.to,
-                        call.command.code,
-                        &Refusal::new(
-                            response::SYSTEM_BUSY,
-                            "[OVERLOAD]system busy: too many requests wait for table changes",
-                        ),
-                    ),
+                let parked = self.home.as_mut().is_some_and(|home| home.park(ticket, forwarded).is_ok());
+                if !parked {
+                    let why = "[OVERLOAD]system busy: too many requests wait for table changes";
+                    self.refuse(&call.to, call.command.code, &Refusal::new(response::SYSTEM_BUSY, why));
                 }
             }
+            Ok(Next::Tell) => match &mut self.home {
+                Some(home) => home.await_told(self.now_ms, Forwarded::of(call)),
+                None => self.forward(0, Forwarded::of(call)),
+            },
             Err(refusal) => self.refuse(&call.to, call.command.code, &refusal),
         }
     }
 
-    /// Runs a request that came from another shard or waited here.
+    /// Runs a request that came from another shard or waited here. A panic in it ends the request, not the shard.
     pub fn run_forwarded(&mut self, forwarded: Forwarded) {
+        let (to, code) = (forwarded.to, forwarded.code);
+        let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.run_unguarded(forwarded)));
+        if ran.is_err() {
+            tracing::error!(code, "a request ended in a panic, a mistake of ours");
+            self.refuse(
+                &to,
+                code,
+                &Refusal::new(response::SYSTEM_ERROR, "internal error: the request ended in a panic"),
+            );
+        }
+    }
+
+    fn run_unguarded(&mut self, forwarded: Forwarded) {
         let command = match Command::decode_with(&forwarded.frame, net::HEADER_MAX) {
             Ok(command) => command,
             Err(error) => {
@@ -171,6 +191,7 @@ impl Core {
             first: forwarded.first,
             durable: forwarded.durable,
             hops: forwarded.hops,
+            told: forwarded.told,
         };
         self.run(&call);
     }
@@ -180,16 +201,12 @@ impl Core {
         if forwarded.hops > HOPS_MAX || to == self.id {
             tracing::error!(to, hops = forwarded.hops, "a request finds no owner");
             let refusal = Refusal::new(response::SYSTEM_ERROR, "internal error: the request finds no owner shard");
-            self.refuse(&forwarded.to, 0, &refusal);
+            self.refuse(&forwarded.to, forwarded.code, &refusal);
             return;
         }
         ShardCounters::add(&self.counters.hops, 1);
-        if self.out[to].len() >= OUT_MAX {
-            let refusal = Refusal::new(
-                response::SYSTEM_BUSY,
-                format!("[OVERLOAD]system busy: shard {to} has {OUT_MAX} requests waiting"),
-            );
-            self.refuse(&forwarded.to, 0, &refusal);
+        if self.out_bytes[to] >= OUT_BYTES_MAX {
+            self.refuse(&forwarded.to, forwarded.code, &overloaded(to));
             return;
         }
         self.send(to, ToShard::Request(forwarded));
@@ -201,11 +218,9 @@ impl Core {
             self.env.inboxes[to].post(message);
             return;
         }
-        if self.out[to].is_empty() {
-            if let Err(message) = self.port.send(to, message) {
-                self.out[to].push_back(message);
-            }
-        } else {
+        let waits = if self.out[to].is_empty() { self.port.send(to, message).err() } else { Some(message) };
+        if let Some(message) = waits {
+            self.out_bytes[to] += message.weight();
             self.out[to].push_back(message);
         }
     }
@@ -336,7 +351,7 @@ impl Core {
         for letter in letters {
             self.letter(letter);
         }
-        self.commit()?;
+        let failure = self.commit().err();
         if let Some(mut home) = self.home.take() {
             // Only once the rings of the shards that ended are empty is all progress gathered.
             if self.finishing && !self.finished && drained == 0 {
@@ -349,17 +364,23 @@ impl Core {
         }
         for to in 0..self.out.len() {
             while let Some(message) = self.out[to].pop_front() {
+                let weight = message.weight();
                 if let Err(message) = port.send(to, message) {
                     self.out[to].push_front(message);
                     break;
                 }
+                self.out_bytes[to] = self.out_bytes[to].saturating_sub(weight);
             }
+        }
+        if let Some(failure) = failure {
+            return Err(failure);
         }
         Ok(drained == DRAIN_MAX || self.out.iter().any(|out| !out.is_empty()))
     }
 
     fn commit(&mut self) -> Result<(), engine::StoreFailed> {
-        self.store.commit()?;
+        // Even when the log failed: whoever waits is told so.
+        let failure = self.store.commit().err();
         let mut acks = std::mem::take(&mut self.acks);
         self.store.take_acks(Instant::now(), |ack, outcome| acks.push((ack, outcome)));
         for (ack, outcome) in acks.drain(..) {
@@ -375,7 +396,7 @@ impl Core {
         });
         self.run_released(&mut released);
         self.released = released;
-        Ok(())
+        failure.map_or(Ok(()), Err)
     }
 
     fn run_released(&mut self, released: &mut Vec<Forwarded>) {
@@ -393,7 +414,15 @@ impl Core {
             ToShard::Request(forwarded) => self.run_forwarded(forwarded),
             ToShard::Reply(reply) => self.write_reply(reply),
             ToShard::Put(put) => self.put_here(*put),
-            ToShard::Delivered { level, queue_offset, stored } => self.delay.delivered(level, queue_offset, stored),
+            ToShard::Delivered { level, queue_offset, stored } => {
+                let env = self.env.clone();
+                self.delay.delivered(&env, level, queue_offset, stored);
+            }
+            ToShard::Close(conn) => {
+                if let Some(conn) = net::find(conn) {
+                    conn.close();
+                }
+            }
             ToShard::Table(change) => self.apply(change),
             ToShard::Progress(changes) => {
                 if let Some(home) = &mut self.home {
@@ -413,7 +442,7 @@ impl Core {
                     for (forwarded, refusal) in parked {
                         match refusal {
                             None => self.run_forwarded(forwarded),
-                            Some(refusal) => self.refuse(&forwarded.to, 0, &refusal),
+                            Some(refusal) => self.refuse(&forwarded.to, forwarded.code, &refusal),
                         }
                     }
                 }
@@ -431,7 +460,13 @@ impl Core {
     /// Stores a message of the broker's own in its queue, wherever that lies.
     pub fn put(&mut self, put: OwnedPut) {
         let owner = engine::owner(&put.topic, put.queue_id, self.env.shards());
-        if owner == self.id { self.put_here(put) } else { self.send(owner, ToShard::Put(Box::new(put))) }
+        if owner == self.id {
+            self.put_here(put);
+        } else if self.out_bytes[owner] >= OUT_BYTES_MAX {
+            self.not_stored(put.ack, &overloaded(owner));
+        } else {
+            self.send(owner, ToShard::Put(Box::new(put)));
+        }
     }
 
     fn put_here(&mut self, put: OwnedPut) {
@@ -470,6 +505,10 @@ impl Core {
     fn acknowledge(&mut self, ack: Ack, outcome: PutOutcome) {
         match ack {
             Ack::Send { to, queue_id } => crate::handler::send_message::acknowledge(self, &to, queue_id, &outcome),
+            Ack::SendBack { to } if outcome.status == engine::PutStatus::NoRoom => {
+                let refusal = self.no_room();
+                self.refuse(&to, 0, &refusal);
+            }
             Ack::SendBack { to } => match crate::response_code::status(outcome.status) {
                 (response::SUCCESS, _) => self.reply(&to, response::SUCCESS, None, |_| {}),
                 (_, name) => self.refuse(&to, 0, &Refusal::new(response::SYSTEM_ERROR, name)),
@@ -479,6 +518,17 @@ impl Core {
                 self.send(shard, ToShard::Delivered { level, queue_offset, stored });
             }
             Ack::Nobody => {}
+        }
+    }
+
+    /// Why the store has no room, as it says now.
+    pub fn no_room(&self) -> Refusal {
+        match self.store.is_writable() {
+            Err(refused) => crate::response_code::refused(&refused),
+            Ok(()) => Refusal::new(
+                response::SERVICE_NOT_AVAILABLE,
+                "the disk had no room for this message; nothing was stored, send again",
+            ),
         }
     }
 
@@ -498,7 +548,14 @@ impl Core {
             }
             TableChange::TopicRemoved(name) => {
                 self.topics.remove(&name);
+                let slots: Vec<_> = self.store.queues().filter(|slot| self.store.queue_name(*slot).0 == name).collect();
+                let mut released = std::mem::take(&mut self.released);
+                for slot in slots {
+                    self.holds.release_slot(slot, &mut released);
+                }
                 self.store.delete_topic(&name);
+                self.run_released(&mut released);
+                self.released = released;
             }
             TableChange::Group(group) => {
                 self.groups.insert(group.group_name.clone(), group);
@@ -555,7 +612,8 @@ impl Core {
         self.port.poke();
     }
 
-    fn export_progress(&mut self) {
+    /// Gives what was committed since the last export to the home shard.
+    pub fn export_progress(&mut self) {
         let changes = self.progress.export();
         if changes.is_empty() {
             return;
@@ -568,7 +626,20 @@ impl Core {
 
     /// Whether all that was begun here is finished; asked while the broker stops.
     pub fn is_idle(&self) -> bool {
-        self.store.pending_acks() == 0 && self.out.iter().all(VecDeque::is_empty)
+        self.store.pending_acks() == 0 && self.out.iter().all(VecDeque::is_empty) && self.delay.is_idle()
+    }
+
+    /// The store failed: nobody is left waiting.
+    pub fn fail(&mut self) {
+        if let Some(mut home) = self.home.take() {
+            for forwarded in home.take_parked() {
+                let refusal =
+                    Refusal::new(response::SERVICE_NOT_AVAILABLE, "service not available now: the store failed");
+                self.refuse(&forwarded.to, forwarded.code, &refusal);
+            }
+            self.home = Some(home);
+        }
+        self.stop();
     }
 
     fn stop(&mut self) {

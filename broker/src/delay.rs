@@ -68,7 +68,7 @@ impl DelayLevels {
     }
 
     /// A handed-out message is in its real queue, or could not be put there.
-    pub fn delivered(&mut self, index: usize, queue_offset: i64, stored: bool) {
+    pub fn delivered(&mut self, env: &Env, index: usize, queue_offset: i64, stored: bool) {
         let Some(level) = self.levels.iter_mut().find(|level| level.index == index) else { return };
         if stored {
             if let Some(state) = level.under_way.get_mut(&queue_offset) {
@@ -86,6 +86,13 @@ impl DelayLevels {
         if level.not_before_ms == i64::MAX {
             level.not_before_ms = 0;
         }
+        // At once: what is stored in its real queue must not come again after a clean stop.
+        env.delay_offsets[level.index].store(level.done, Ordering::Relaxed);
+    }
+
+    /// Whether nothing is under way; asked while the broker stops.
+    pub fn is_idle(&self) -> bool {
+        self.levels.iter().all(|level| level.under_way.is_empty())
     }
 }
 
@@ -95,6 +102,9 @@ pub fn deliver(core: &mut Core) {
     let env = core.env.clone();
     let mut levels = std::mem::take(&mut core.delay.levels);
     for level in &mut levels {
+        if let Some(slot) = level.slot {
+            env.delay_ends[level.index].store(core.store.max_offset(slot), Ordering::Relaxed);
+        }
         if now_ms < level.not_before_ms || core.stopping {
             continue;
         }

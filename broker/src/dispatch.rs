@@ -3,6 +3,8 @@
 //! Owns nothing. Requests that belong to features this build does not have, and codes nobody knows,
 //! are answered 3 with a remark, never with a false success.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
 use protocol::code::{request, response};
 
 use crate::call::{Call, Handled, Next, Refusal};
@@ -16,6 +18,30 @@ pub fn is_send(code: i32) -> bool {
     matches!(code, request::SEND_MESSAGE | request::SEND_MESSAGE_V2 | request::SEND_BATCH_MESSAGE)
 }
 
+/// A request that has no body may carry this much all the same; it may be kept in memory while it waits.
+const NO_BODY_MAX: usize = 4096;
+
+fn has_no_body(code: i32) -> bool {
+    matches!(
+        code,
+        request::PULL_MESSAGE
+            | request::QUERY_MESSAGE
+            | request::QUERY_CONSUMER_OFFSET
+            | request::UPDATE_CONSUMER_OFFSET
+            | request::SEARCH_OFFSET_BY_TIMESTAMP
+            | request::GET_MAX_OFFSET
+            | request::GET_MIN_OFFSET
+            | request::GET_EARLIEST_MSG_STORETIME
+            | request::VIEW_MESSAGE_BY_ID
+            | request::CONSUMER_SEND_MSG_BACK
+            | request::UNREGISTER_CLIENT
+            | request::GET_CONSUMER_LIST_BY_GROUP
+            | request::UPDATE_AND_CREATE_TOPIC
+            | request::DELETE_TOPIC_IN_BROKER
+            | request::DELETE_SUBSCRIPTIONGROUP
+    )
+}
+
 /// What a broker that stops no longer takes: commits of progress and questions still are.
 fn takes_new_work(code: i32) -> bool {
     is_send(code) || matches!(code, request::CONSUMER_SEND_MSG_BACK | request::UPDATE_AND_CREATE_TOPIC)
@@ -25,6 +51,18 @@ fn takes_new_work(code: i32) -> bool {
 pub fn handle(core: &mut Core, call: &Call<'_>) -> Handled {
     core.now_ms = shard::now_ms();
     ShardCounters::add(&core.counters.requests, 1);
+    if call.command.body.len() > NO_BODY_MAX && has_no_body(call.command.code) {
+        return Err(Refusal::new(
+            response::MESSAGE_ILLEGAL,
+            format!("a body of {} bytes on a request that has none", call.command.body.len()),
+        ));
+    }
+    if core.finished && call.command.code == request::UPDATE_CONSUMER_OFFSET {
+        return Err(Refusal::new(
+            response::SERVICE_NOT_AVAILABLE,
+            "service not available now: the broker is shutting down",
+        ));
+    }
     if core.stopping && takes_new_work(call.command.code) {
         return Err(Refusal::new(
             response::SERVICE_NOT_AVAILABLE,
@@ -86,7 +124,8 @@ fn admin(core: &mut Core, call: &Call<'_>, handler: fn(&mut Core, &mut Home, &Ca
 /// Runs a handler that needs the masters of the tables: on the home shard.
 fn home(core: &mut Core, call: &Call<'_>, handler: fn(&mut Core, &mut Home, &Call<'_>) -> Handled) -> Handled {
     let Some(mut home) = core.home.take() else { return Ok(Next::Forward(0)) };
-    let handled = handler(core, &mut home, call);
+    // The masters outlive a panic in a handler; whoever called us ends the request or its connection.
+    let handled = catch_unwind(AssertUnwindSafe(|| handler(core, &mut home, call)));
     core.home = Some(home);
-    handled
+    handled.unwrap_or_else(|panic| resume_unwind(panic))
 }

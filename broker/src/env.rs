@@ -61,6 +61,8 @@ pub struct Env {
     pub counters: Vec<Arc<ShardCounters>>,
     /// Next queue offset each delay level delivers (index = level − 1).
     pub delay_offsets: Vec<AtomicI64>,
+    /// One past the last queue offset of each delay level (index = level − 1).
+    pub delay_ends: Vec<AtomicI64>,
     /// Pulls held now, over all shards.
     pub holds: AtomicU64,
     /// Threads that read what a shard must not wait for.

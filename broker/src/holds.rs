@@ -91,6 +91,11 @@ impl<S: Copy + Eq + std::hash::Hash, T> Holds<S, T> {
         }
     }
 
+    /// Moves every pull on a queue to `released`: the queue is going.
+    pub fn release_slot(&mut self, slot: S, released: &mut Vec<T>) {
+        self.release_where(slot, released, |_| true);
+    }
+
     /// Moves the pulls whose time is over to `released`.
     pub fn expire(&mut self, now_ms: i64, released: &mut Vec<T>) {
         while let Some(&(deadline_ms, id)) = self.by_deadline.first() {

@@ -20,13 +20,17 @@ use crate::counters::{Samples, Totals};
 use crate::env::Env;
 use crate::groups::GroupTable;
 use crate::locks::LockTable;
-use crate::mesh::{GroupSubscriptions, Subscription, TableChange};
+use crate::mesh::{GroupSubscriptions, Subscription, TableChange, ToShard};
 use crate::offsets::Committed;
 use crate::tables::{Job, Table, TableWriter, Ticket};
 use crate::topics::{NoTopic, TopicTable, sys_flag};
 
 /// Requests that may wait for table changes.
 const PARKED_MAX: usize = 65_536;
+/// Bytes of their frames.
+const PARKED_BYTES_MAX: usize = 64 << 20;
+/// How long the answer to a new topic waits for nameservers.
+const TELL_MAX_MS: i64 = 1_000;
 /// Pause before a failed table write is tried again.
 const RETRY_MS: i64 = 1_000;
 /// Java's scan of silent clients.
@@ -69,6 +73,9 @@ pub struct Home {
     writes: [WriteState; 4],
     pending: VecDeque<(Ticket, TableChange)>,
     parked: Vec<(Ticket, Forwarded)>,
+    parked_bytes: usize,
+    /// Answers that wait for the nameservers: generation, latest moment, request.
+    untold: Vec<(u64, i64, Forwarded)>,
     progress_dirty: bool,
     progress_at_ms: i64,
     delay_at_ms: i64,
@@ -94,6 +101,8 @@ impl Home {
             writes: [WriteState::default(); 4],
             pending: VecDeque::new(),
             parked: Vec::new(),
+            parked_bytes: 0,
+            untold: Vec::new(),
             progress_dirty: false,
             progress_at_ms: 0,
             delay_at_ms: 0,
@@ -130,11 +139,25 @@ impl Home {
 
     /// Lets a request wait for a change; gives it back when too many wait.
     pub fn park(&mut self, ticket: Ticket, forwarded: Forwarded) -> Result<(), Forwarded> {
-        if self.parked.len() >= PARKED_MAX {
+        if self.parked.len() >= PARKED_MAX || self.parked_bytes >= PARKED_BYTES_MAX {
             return Err(forwarded);
         }
+        self.parked_bytes += forwarded.frame.len();
         self.parked.push((ticket, forwarded));
         Ok(())
+    }
+
+    /// Lets a request wait until the nameservers know what was published so far, for a bounded time.
+    pub fn await_told(&mut self, now_ms: i64, mut forwarded: Forwarded) {
+        forwarded.told = true;
+        self.untold.push((self.env.registration.generation(), now_ms + TELL_MAX_MS, forwarded));
+    }
+
+    /// Every waiting request, for a broker whose store failed.
+    pub fn take_parked(&mut self) -> Vec<Forwarded> {
+        self.parked_bytes = 0;
+        let untold = self.untold.drain(..).map(|(_, _, forwarded)| forwarded);
+        self.parked.drain(..).map(|(_, forwarded)| forwarded).chain(untold).collect()
     }
 
     /// The ticket to wait for until a topic that a send names exists.
@@ -239,7 +262,12 @@ impl Home {
                 state.failures += 1;
                 state.submitted = state.written;
                 state.not_before_ms = core.now_ms + RETRY_MS;
-                Some(Refusal::new(response::SYSTEM_ERROR, format!("the change is not durable: {error}")))
+                Some(Refusal::new(
+                    response::SYSTEM_ERROR,
+                    format!(
+                        "the change is not durable yet: {error}; it is tried again every second and may still take effect"
+                    ),
+                ))
             }
         };
         let concerned = |other: &Ticket| other.table == ticket.table && other.number <= ticket.number;
@@ -262,6 +290,7 @@ impl Home {
         }
         let (done, waiting): (Vec<_>, Vec<_>) = self.parked.drain(..).partition(|(ticket, _)| concerned(ticket));
         self.parked = waiting;
+        self.parked_bytes = self.parked.iter().map(|(_, forwarded)| forwarded.frame.len()).sum();
         done.into_iter()
             .map(|(_, forwarded)| (forwarded, refusal.as_ref().map(|r| Refusal::new(r.code, r.remark.clone()))))
             .collect()
@@ -359,6 +388,9 @@ impl Home {
 
     /// A client's connection is gone.
     pub fn connection_closed(&mut self, core: &mut Core, conn: ConnId) {
+        // A heartbeat that still waits would register a dead connection.
+        let heart_beat = protocol::code::request::HEART_BEAT;
+        self.parked.retain(|(_, forwarded)| forwarded.to.conn != conn || forwarded.code != heart_beat);
         let changes = self.clients.connection_closed(conn);
         self.groups_changed(core, changes);
     }
@@ -368,11 +400,23 @@ impl Home {
         let now_ms = core.now_ms;
         self.write_progress(now_ms);
         self.write_tables(now_ms);
+        if !self.untold.is_empty() {
+            let told = self.env.registration.told();
+            let (done, waiting): (Vec<_>, Vec<_>) = self
+                .untold
+                .drain(..)
+                .partition(|(generation, latest_ms, _)| told >= *generation || now_ms >= *latest_ms);
+            self.untold = waiting;
+            for (_, _, forwarded) in done {
+                core.send(0, ToShard::Request(forwarded));
+            }
+        }
         if now_ms - self.scan_at_ms >= SCAN_MS {
             self.scan_at_ms = now_ms;
             let (expired, changes) = self.clients.scan(now_ms);
             for conn in &expired {
                 tracing::info!(conn = conn.0, "client sent no heartbeat for 120 s: removed");
+                core.send(conn.shard(), ToShard::Close(*conn));
             }
             self.groups_changed(core, changes);
             self.locks.sweep(now_ms);

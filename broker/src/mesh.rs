@@ -33,6 +33,8 @@ pub enum ToShard {
     Progress(Vec<Committed>),
     /// A client's connection is gone (home only).
     ConnectionClosed(ConnId),
+    /// Close this connection: its client is silent.
+    Close(ConnId),
     /// The table writer finished (home only).
     TablesWritten { ticket: Ticket, result: Result<(), String> },
     /// A thread read what a shard must not wait for; the answer can be written now.
@@ -41,6 +43,18 @@ pub enum ToShard {
     Stop,
     /// Every other shard has ended: write the tables and end (home only).
     Finish,
+}
+
+impl ToShard {
+    /// Bytes it keeps in memory, roughly.
+    pub fn weight(&self) -> usize {
+        256 + match self {
+            ToShard::Request(forwarded) => forwarded.frame.len(),
+            ToShard::Reply(reply) => reply.bytes.len(),
+            ToShard::Put(put) => put.body.len() + put.properties.len(),
+            _ => 0,
+        }
+    }
 }
 
 /// An answer made on one shard for a connection of another.

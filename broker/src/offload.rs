@@ -28,7 +28,13 @@ impl Offload {
                 loop {
                     let job = receiver.lock().unwrap_or_else(PoisonError::into_inner).recv();
                     match job {
-                        Ok(job) => job(),
+                        Ok(job) => {
+                            if std::panic::catch_unwind(std::panic::AssertUnwindSafe(job)).is_err() {
+                                tracing::error!(
+                                    "a read ended in a panic, a mistake of ours; its request is not answered"
+                                );
+                            }
+                        }
                         Err(_) => return,
                     }
                 }

@@ -25,12 +25,23 @@ pub struct Committed {
 pub struct OffsetTable {
     groups: HashMap<String, HashMap<String, BTreeMap<i32, i64>>>,
     dirty: HashSet<(String, String, i32)>,
+    len: usize,
 }
 
 impl OffsetTable {
     /// The committed offset, if the group ever committed one here.
     pub fn get(&self, group: &str, topic: &str, queue_id: i32) -> Option<i64> {
         self.groups.get(group)?.get(topic)?.get(&queue_id).copied()
+    }
+
+    /// How many offsets are remembered.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether nobody committed anything here.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
     }
 
     /// Commits; returns the offset that was there before.
@@ -53,18 +64,16 @@ impl OffsetTable {
         {
             return Some(std::mem::replace(slot, queue_offset));
         }
-        self.groups
-            .entry(group.to_owned())
-            .or_default()
-            .entry(topic.to_owned())
-            .or_default()
-            .insert(queue_id, queue_offset)
+        self.len += 1;
+        let topics = self.groups.entry(group.to_owned()).or_default();
+        topics.entry(topic.to_owned()).or_default().insert(queue_id, queue_offset)
     }
 
     /// Forgets a group's progress (request 207 with removeOffset).
     pub fn remove_group(&mut self, group: &str) {
         let Some(topics) = self.groups.remove(group) else { return };
         for (topic, queues) in topics {
+            self.len -= queues.len();
             for queue_id in queues.into_keys() {
                 self.dirty.insert((group.to_owned(), topic.clone(), queue_id));
             }

@@ -37,12 +37,21 @@ pub struct BrokerArgs {
     pub help: Option<bool>,
 }
 
-/// Log lines go to standard output, as `nohup … > broker.log` expects; RUST_LOG selects more or less.
-pub fn log_to_stdout() {
+/// Log lines go to standard output, as `nohup … > broker.log` expects; RUST_LOG selects more or less. A thread writes
+/// them, so that a full pipe stops no shard: lines beyond its bound are dropped. What is returned writes the rest when it
+/// is dropped; keep it to the end of `main`.
+pub fn log_to_stdout() -> tracing_appender::non_blocking::WorkerGuard {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,glommio=warn"));
+    let (writer, guard) = tracing_appender::non_blocking(std::io::stdout());
     // Already set by an embedding process: then its choice stands.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_target(false).try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_writer(writer)
+        .with_env_filter(filter)
+        .with_ansi(false)
+        .with_target(false)
+        .try_init();
+    guard
 }
 
 /// The process's surroundings, network cards included.

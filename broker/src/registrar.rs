@@ -41,6 +41,8 @@ pub struct Registration {
     state: Mutex<State>,
     changed: Condvar,
     registered: AtomicUsize,
+    /// What each nameserver was told last, by registrar.
+    told: Mutex<Vec<u64>>,
 }
 
 impl Default for Registration {
@@ -49,6 +51,7 @@ impl Default for Registration {
             state: Mutex::new(State { snapshot: None, generation: 0, stopping: false }),
             changed: Condvar::new(),
             registered: AtomicUsize::new(0),
+            told: Mutex::new(Vec::new()),
         }
     }
 }
@@ -61,6 +64,16 @@ impl Registration {
         state.generation += 1;
         drop(state);
         self.changed.notify_all();
+    }
+
+    /// Number of the newest topics to tell.
+    pub fn generation(&self) -> u64 {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).generation
+    }
+
+    /// Up to which generation every nameserver was told; without nameservers there is nobody to tell.
+    pub fn told(&self) -> u64 {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().min().unwrap_or(u64::MAX)
     }
 
     /// Withdraw from every nameserver and end.
@@ -86,18 +99,18 @@ impl Registration {
 
 /// Starts a thread for each nameserver.
 pub fn start(env: &Arc<Env>) -> std::io::Result<Vec<std::thread::JoinHandle<()>>> {
-    env.options
-        .nameservers
-        .iter()
-        .map(|address| {
-            let (env, address) = (env.clone(), address.clone());
-            std::thread::Builder::new().name("registrar".into()).spawn(move || Registrar::new(env, address).run())
-        })
-        .collect()
+    let nameservers = &env.options.nameservers;
+    *env.registration.told.lock().unwrap_or_else(PoisonError::into_inner) = vec![0; nameservers.len()];
+    let threads = nameservers.iter().enumerate().map(|(number, address)| {
+        let (env, address) = (env.clone(), address.clone());
+        std::thread::Builder::new().name("registrar".into()).spawn(move || Registrar::new(env, number, address).run())
+    });
+    threads.collect()
 }
 
 struct Registrar {
     env: Arc<Env>,
+    number: usize,
     address: String,
     channel: Option<Channel>,
     /// What this nameserver was told last.
@@ -109,8 +122,8 @@ struct Registrar {
 type Failure = Box<dyn std::error::Error>;
 
 impl Registrar {
-    fn new(env: Arc<Env>, address: String) -> Self {
-        Registrar { env, address, channel: None, told: None, counted: false, complained: false }
+    fn new(env: Arc<Env>, number: usize, address: String) -> Self {
+        Registrar { env, number, address, channel: None, told: None, counted: false, complained: false }
     }
 
     fn run(mut self) {
@@ -157,6 +170,7 @@ impl Registrar {
                     }
                     self.complained = false;
                     seen = generation;
+                    self.env.registration.told.lock().unwrap_or_else(PoisonError::into_inner)[self.number] = generation;
                     last = Some(Instant::now());
                     self.told = Some(snapshot);
                     if !std::mem::replace(&mut self.counted, true) {

@@ -11,6 +11,7 @@ pub fn status(status: PutStatus) -> (i32, &'static str) {
         PutStatus::Ok => (response::SUCCESS, "PUT_OK"),
         PutStatus::FlushTimeout => (response::FLUSH_DISK_TIMEOUT, "FLUSH_DISK_TIMEOUT"),
         PutStatus::Failed => (response::SYSTEM_ERROR, "UNKNOWN_ERROR"),
+        PutStatus::NoRoom => (response::SERVICE_NOT_AVAILABLE, "SERVICE_NOT_AVAILABLE"),
     }
 }
 

@@ -40,6 +40,7 @@ impl Service for BrokerService {
             first: true,
             durable: false,
             hops: 0,
+            told: false,
         };
         self.core.borrow_mut().run(&call);
         self.port.poke();
@@ -50,6 +51,14 @@ impl Service for BrokerService {
     }
 
     fn closed(&self, conn: &Rc<Connection>) {
-        self.home.post(ToShard::ConnectionClosed(conn.id));
+        // Behind the connection's own requests, so that a heartbeat on its way is not taken in after the farewell.
+        let closed = ToShard::ConnectionClosed(conn.id);
+        match self.core.try_borrow_mut() {
+            Ok(mut core) => {
+                core.send(0, closed);
+                self.port.poke();
+            }
+            Err(_) => self.home.post(closed),
+        }
     }
 }

@@ -76,7 +76,7 @@ impl std::error::Error for StartError {}
 /// A broker that runs.
 pub struct Running {
     env: Arc<Env>,
-    shards: Vec<ShardThread<()>>,
+    shards: Vec<ShardThread<bool>>,
     registrars: Vec<std::thread::JoinHandle<()>>,
     /// What recovery found at start.
     pub report: RecoveryReport,
@@ -121,6 +121,7 @@ pub fn start(mut options: BrokerOptions) -> Result<Running, StartError> {
         store: opened.shared.clone(),
         counters: (0..shards).map(|_| Arc::new(ShardCounters::default())).collect(),
         delay_offsets: tables.delay.iter().map(|offset| AtomicI64::new(*offset)).collect(),
+        delay_ends: tables.delay.iter().map(|offset| AtomicI64::new(*offset)).collect(),
         holds: AtomicU64::new(0),
         offload: Offload::start().map_err(io("cannot start threads"))?,
         stopping: AtomicBool::new(false),
@@ -190,10 +191,10 @@ impl Running {
         let mut shards = self.shards;
         let home = shards.remove(0);
         for shard in shards {
-            clean &= shard.join().is_ok();
+            clean &= shard.join().unwrap_or(false);
         }
         self.env.inboxes[0].post(ToShard::Finish);
-        clean &= home.join().is_ok();
+        clean &= home.join().unwrap_or(false);
         tracing::info!("flushing the store");
         match self.env.store.stop() {
             Ok(()) => {}
@@ -233,7 +234,7 @@ async fn run_shard(
     port: MeshPort<ToShard>,
     shared: SharedTables,
     home: Option<HomeParts>,
-) {
+) -> bool {
     port.attach();
     let id = port.id();
     let port = Rc::new(port);
@@ -279,7 +280,7 @@ async fn run_shard(
     }
 
     let mut stopping_since = None;
-    loop {
+    let is_clean = loop {
         port.wait().await;
         let (turn, accepted, stopping) = {
             let mut core = core.borrow_mut();
@@ -294,15 +295,14 @@ async fn run_shard(
             Ok(more) => more,
             Err(failure) => {
                 tracing::error!("{failure}");
-                // Whoever waits is answered with an error, never with a success; then the process ends.
-                shard::turn().await;
-                net::flush_dirty();
-                return;
+                answer_after_failure(&core).await;
+                return false;
             }
         };
         if stopping {
             let since = *stopping_since.get_or_insert_with(Instant::now);
             let late = since.elapsed() > STOP_TIMEOUT;
+            core.borrow_mut().export_progress();
             let done = {
                 let core = core.borrow();
                 let home_done = core.home.as_ref().is_none_or(|home| core.finished && home.all_written());
@@ -312,7 +312,7 @@ async fn run_shard(
                 if late {
                     tracing::warn!(shard = id, "stopping with answers still in flight after {STOP_TIMEOUT:?}");
                 }
-                break;
+                break !late;
             }
             port.poke();
             shard::sleep(Duration::from_millis(2)).await;
@@ -321,13 +321,26 @@ async fn run_shard(
             port.poke();
             shard::turn().await;
         }
-    }
+    };
     drain_output().await;
     net::close_all();
     let mut core = core.borrow_mut();
     core.store.shutdown();
     if let Some(home) = &mut core.home {
         home.stop();
+    }
+    is_clean
+}
+
+/// The store failed: whoever waits, here or over another shard, is answered with an error and never with a success.
+/// Then the process ends.
+async fn answer_after_failure(core: &RefCell<Core>) {
+    core.borrow_mut().fail();
+    for _ in 0..20 {
+        // Err again each time, which is known; what counts are the answers it makes.
+        let _ = core.borrow_mut().turn();
+        net::flush_dirty();
+        shard::sleep(Duration::from_millis(5)).await;
     }
 }
 
@@ -413,7 +426,7 @@ fn load_progress(core: &mut Core, progress: &Progress) {
                 continue;
             }
             let max = core.store.queue_if_known(topic, id).map_or(0, |slot| core.store.max_offset(slot));
-            let queue_offset = if *queue_offset > max && max > 0 {
+            if *queue_offset > max {
                 tracing::warn!(
                     group,
                     topic,
@@ -422,11 +435,10 @@ fn load_progress(core: &mut Core, progress: &Progress) {
                     end = max,
                     "progress lies beyond the queue's end: brought back"
                 );
-                max
-            } else {
-                *queue_offset
-            };
-            core.progress.load(group, topic, *queue_id, queue_offset);
+                core.progress.commit(group, topic, *queue_id, max);
+                continue;
+            }
+            core.progress.load(group, topic, *queue_id, *queue_offset);
         }
     }
 }

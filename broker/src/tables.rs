@@ -74,7 +74,9 @@ impl TableWriter {
         let thread = std::thread::Builder::new().name("tables".into()).spawn(move || {
             for job in receiver {
                 let path = config_dir.join(job.ticket.table.file_name());
-                let result = (job.render)().and_then(|bytes| {
+                let rendered = std::panic::catch_unwind(std::panic::AssertUnwindSafe(job.render))
+                    .unwrap_or_else(|_| Err(format!("rendering {} ended in a panic", path.display())));
+                let result = rendered.and_then(|bytes| {
                     engine::tables::write_durably(&path, &bytes)
                         .map_err(|error| format!("cannot write {}: {error}", path.display()))
                 });

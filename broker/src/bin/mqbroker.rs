@@ -30,7 +30,7 @@ fn main() -> ExitCode {
         print!("{text}");
         return ExitCode::SUCCESS;
     }
-    process::log_to_stdout();
+    let _log = process::log_to_stdout();
     let sound = process::tell(&loaded.report);
     let (true, Some(settings)) = (sound, loaded.settings) else {
         eprintln!("mqbroker does not start: correct the configuration first (mqbroker -c FILE --check shows it all)");

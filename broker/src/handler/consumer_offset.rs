@@ -9,14 +9,25 @@ use super::at_owner;
 use crate::call::{Call, Handled, Next, Refusal};
 use crate::core::Core;
 
-/// Bound of names a commit may create, per request: Java takes anything.
-fn check_names(topic: &str, group: &str) -> Result<(), Refusal> {
-    // consumerOffset.json keys are topic@group: names that would not split again are refused.
-    if [topic, group].iter().any(|name| name.is_empty() || name.contains('@')) {
-        return Err(Refusal::new(
-            response::SYSTEM_ERROR,
-            format!("topic \"{topic}\" and group \"{group}\" cannot name progress: neither may be blank or hold @"),
-        ));
+/// Queue ids a commit may name.
+const QUEUE_ID_MAX: i32 = 65_535;
+/// Commits a shard remembers at most, over all groups.
+const PROGRESS_MAX: usize = 1_000_000;
+
+/// Names and number of a commit. consumerOffset.json is written whole, so nobody may fill it with invented names.
+fn check(core: &Core, topic: &str, group: &str, queue_id: i32) -> Result<(), Refusal> {
+    let refuse = |why: String| Err(Refusal::new(response::SYSTEM_ERROR, format!("progress is refused: {why}")));
+    if let Err(error) = protocol::topic::check_topic_name(topic) {
+        return refuse(error.to_string());
+    }
+    if let Err(error) = protocol::topic::check_group_name(group) {
+        return refuse(error.to_string());
+    }
+    if !(0..=QUEUE_ID_MAX).contains(&queue_id) {
+        return refuse(format!("queueId {queue_id} is not a queue's"));
+    }
+    if core.progress.len() >= PROGRESS_MAX && core.progress.get(group, topic, queue_id).is_none() {
+        return refuse(format!("this shard keeps {PROGRESS_MAX} commits and takes no new ones"));
     }
     Ok(())
 }
@@ -65,7 +76,7 @@ fn first_is_far(core: &mut Core, slot: engine::QueueSlot) -> bool {
 pub fn update(core: &mut Core, call: &Call<'_>) -> Handled {
     let header = UpdateConsumerOffsetHeader::decode(&call.command.fields)?;
     at_owner!(core, &header.topic, header.queue_id);
-    check_names(&header.topic, &header.consumer_group)?;
+    check(core, &header.topic, &header.consumer_group, header.queue_id)?;
     let before = core.progress.commit(&header.consumer_group, &header.topic, header.queue_id, header.commit_offset);
     if let Some(before) = before.filter(|before| *before > header.commit_offset) {
         tracing::warn!(

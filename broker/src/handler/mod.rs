@@ -30,13 +30,19 @@ fn topic(core: &Core, call: &Call<'_>, name: &str) -> Result<Result<Arc<TopicCon
     if let Some(topic) = core.topics.get(name) {
         return Ok(Ok(topic.clone()));
     }
-    if core.id != 0 && call.hops < 2 {
-        return Ok(Err(Next::Forward(0)));
+    if let Some(next) = ask_home(core, call) {
+        return Ok(Err(next));
     }
     Err(Refusal::new(
         response::TOPIC_NOT_EXIST,
         format!("topic[{name}] not exist on broker {}, apply first please!", core.env.options.name),
     ))
+}
+
+/// Before a refusal from a shard's copy of the tables: home may have answered a change that is still on its way here.
+/// What home sends on comes behind it.
+fn ask_home(core: &Core, call: &Call<'_>) -> Option<Next> {
+    (core.id != 0 && call.hops < 2).then_some(Next::Forward(0))
 }
 
 /// The shard that owns a queue.

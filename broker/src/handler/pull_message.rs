@@ -70,6 +70,14 @@ pub fn handle(core: &mut Core, call: &Call<'_>) -> Handled {
             core.env.holds.fetch_add(1, Ordering::Relaxed);
             return Ok(Next::Done);
         }
+        // "Not found" would be asked again at once; on "busy" clients pause.
+        return Err(Refusal::new(
+            response::SYSTEM_BUSY,
+            format!("[OVERLOAD]system busy: {} pulls are held on this shard", core.holds.len()),
+        ));
+    }
+    if core.stopping && call.first && code == response::PULL_NOT_FOUND {
+        return Err(Refusal::new(response::SYSTEM_BUSY, "system busy: the broker is shutting down"));
     }
     if got.status == GetStatus::Found {
         ShardCounters::add(&core.counters.get_found, 1);
@@ -106,6 +114,9 @@ fn admit(core: &mut Core, call: &Call<'_>, header: &PullMessageHeader<'_>) -> Re
         return missing_group(core, call, &header.consumer_group).map(Some);
     };
     if !group.consume_enable {
+        if let Some(next) = super::ask_home(core, call) {
+            return Ok(Some(next));
+        }
         return Err(Refusal::new(
             response::NO_PERMISSION,
             format!("subscription group no permission, {} (consumeEnable=false)", header.consumer_group),
@@ -116,12 +127,18 @@ fn admit(core: &mut Core, call: &Call<'_>, header: &PullMessageHeader<'_>) -> Re
         Err(next) => return Ok(Some(next)),
     };
     if topic.perm & perm::READ == 0 {
+        if let Some(next) = super::ask_home(core, call) {
+            return Ok(Some(next));
+        }
         return Err(Refusal::new(
             response::NO_PERMISSION,
             format!("the topic[{}] pulling message is forbidden (perm {})", header.topic, topic.perm),
         ));
     }
     if header.queue_id < 0 || header.queue_id >= topic.read_queue_nums {
+        if let Some(next) = super::ask_home(core, call) {
+            return Ok(Some(next));
+        }
         return Err(Refusal::new(
             response::SYSTEM_ERROR,
             format!(

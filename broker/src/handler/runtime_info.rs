@@ -57,14 +57,16 @@ fn table(core: &mut Core, home: &Home) -> BTreeMap<String, String> {
     put("msgGetTotalTodayMorning", today.transferred.to_string());
     put("msgGetTotalTodayNow", now.transferred.to_string());
 
-    for pool in ["send", "pull", "query"] {
+    for (pool, capacity) in [("send", 10_000), ("pull", 100_000), ("query", 20_000)] {
         put(&format!("{pool}ThreadPoolQueueSize"), "0".to_owned());
-        put(&format!("{pool}ThreadPoolQueueCapacity"), "10000".to_owned());
+        put(&format!("{pool}ThreadPoolQueueCapacity"), capacity.to_string());
         put(&format!("{pool}ThreadPoolQueueHeadWaitTimeMills"), "0".to_owned());
     }
     put("EndTransactionQueueSize", "0".to_owned());
     put("EndTransactionThreadPoolQueueCapacity", "100000".to_owned());
     put("pageCacheLockTimeMills", "0".to_owned());
+    // Java without a transient pool: Integer.MAX_VALUE.
+    put("remainTransientStoreBufferNumbs", i32::MAX.to_string());
 
     let store = &env.store;
     put("commitLogMinOffset", store.log_min().to_string());
@@ -80,15 +82,9 @@ fn table(core: &mut Core, home: &Home) -> BTreeMap<String, String> {
     if let Some(space) = space {
         put("commitLogDirCapacity", format!("Total : {}, Free : {}.", gib(space.total_bytes), gib(space.free_bytes)));
     }
-    for (index, next) in env.delay_offsets.iter().enumerate() {
-        let queue_id = index as u32;
-        // Levels of other shards are known by what they have delivered; their end is asked of the
-        // store's own queue only where it lies here.
-        let max = core
-            .store
-            .queue_if_known(protocol::topic::SCHEDULE_TOPIC, queue_id)
-            .map_or(next.load(Ordering::Relaxed), |slot| core.store.max_offset(slot));
-        put(&format!("scheduleMessageOffset_{}", index + 1), format!("{},{max}", next.load(Ordering::Relaxed)));
+    for (index, (next, end)) in env.delay_offsets.iter().zip(&env.delay_ends).enumerate() {
+        let (next, end) = (next.load(Ordering::Relaxed), end.load(Ordering::Relaxed));
+        put(&format!("scheduleMessageOffset_{}", index + 1), format!("{next},{}", end.max(next)));
     }
     put("ringmqHeldPulls", env.holds.load(Ordering::Relaxed).to_string());
     put("ringmqShards", env.shards().to_string());

@@ -59,6 +59,9 @@ pub fn handle(core: &mut Core, call: &Call<'_>) -> Handled {
         return Ok(Next::Park(home.own_topic(now_ms, &target, queues, 6, sys_flag)));
     };
     if topic.perm & perm::WRITE == 0 {
+        if let Some(next) = super::ask_home(core, call) {
+            return Ok(next);
+        }
         return Err(Refusal::new(
             response::NO_PERMISSION,
             format!("the topic[{target}] sending message is forbidden (perm {})", topic.perm),

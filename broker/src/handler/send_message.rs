@@ -10,7 +10,7 @@ mod properties;
 
 use std::borrow::Cow;
 
-use engine::{PutMessage, PutOutcome};
+use engine::{PutMessage, PutOutcome, PutStatus};
 use protocol::FieldWriter;
 use protocol::body::TopicFilterType;
 use protocol::code::{request, response};
@@ -47,6 +47,9 @@ pub fn handle(core: &mut Core, call: &Call<'_>) -> Handled {
     };
     let queues = topic.read_queue_nums.max(topic.write_queue_nums);
     if header.queue_id >= queues {
+        if let Some(next) = super::ask_home(core, call) {
+            return Ok(next);
+        }
         return Err(Refusal::new(
             response::SYSTEM_ERROR,
             format!(
@@ -69,6 +72,11 @@ pub fn handle(core: &mut Core, call: &Call<'_>) -> Handled {
         return batch::store(core, call, &header, queue_id);
     }
     let mut sent = Sent::scan(&header.properties);
+    let plain = sent.delay_level <= 0 && !names::is_retry(&header.topic);
+    let owner = super::owner(core, &header.topic, queue_id);
+    if plain && owner != core.id && !sent.half {
+        return Ok(if chosen { Next::ForwardTo(owner, queue_id) } else { Next::Forward(owner) });
+    }
     if sent.half {
         return Err(Refusal::new(
             response::REQUEST_CODE_NOT_SUPPORTED,
@@ -169,7 +177,15 @@ fn existing_topic(core: &mut Core, header: &SendMessageHeader<'_>) -> Result<Fou
     let now_ms = core.now_ms;
     let Some(home) = core.home.as_mut() else { return Ok(Err(Next::Forward(0))) };
     let sys_flag = if header.unit_mode { topic_sys_flag::UNIT } else { 0 };
-    let ticket = if names::is_retry(&header.topic) {
+    let ticket = if let Some(group) = header.topic.strip_prefix(names::RETRY_PREFIX) {
+        names::check_group_name(group)
+            .map_err(|error| Refusal::new(response::SYSTEM_ERROR, format!("the retry topic is refused: {error}")))?;
+        if home.groups.get(group).is_none() {
+            return match home.group(now_ms, group) {
+                Some(ticket) => Ok(Err(Next::Park(ticket))),
+                None => Err(no_group(group)),
+            };
+        }
         let sys_flag = if header.unit_mode { topic_sys_flag::UNIT_SUB } else { 0 };
         home.own_topic(now_ms, &header.topic, 1, 6, sys_flag)
     } else {
@@ -189,6 +205,13 @@ fn existing_topic(core: &mut Core, header: &SendMessageHeader<'_>) -> Result<Fou
     Ok(Err(Next::Park(ticket)))
 }
 
+fn no_group(group: &str) -> Refusal {
+    Refusal::new(
+        response::SUBSCRIPTION_GROUP_NOT_EXIST,
+        format!("subscription group [{group}] not exist (autoCreateSubscriptionGroup=false)"),
+    )
+}
+
 /// A retried message past its limit goes to the dead letter queue of its group.
 fn dead_letter(
     core: &mut Core,
@@ -203,10 +226,7 @@ fn dead_letter(
         let Some(home) = core.home.as_mut() else { return Ok(Some(Next::Forward(0))) };
         return match home.group(now_ms, group_name) {
             Some(ticket) => Ok(Some(Next::Park(ticket))),
-            None => Err(Refusal::new(
-                response::SUBSCRIPTION_GROUP_NOT_EXIST,
-                format!("subscription group [{group_name}] not exist (autoCreateSubscriptionGroup=false)"),
-            )),
+            None => Err(no_group(group_name)),
         };
     };
     let limit = match header.max_reconsume_times {
@@ -250,6 +270,11 @@ fn sys_flag(header: &SendMessageHeader<'_>, filter_type: TopicFilterType) -> i32
 
 /// Answers a producer whose message's promise is decided.
 pub fn acknowledge(core: &mut Core, to: &ReplyTo, queue_id: i32, outcome: &PutOutcome) {
+    if outcome.status == PutStatus::NoRoom {
+        let refusal = core.no_room();
+        core.refuse(to, request::SEND_MESSAGE, &refusal);
+        return;
+    }
     let (code, name) = crate::response_code::status(outcome.status);
     if code == response::SYSTEM_ERROR {
         let remark = format!("{name}: the commitlog failed, the message may not be stored");

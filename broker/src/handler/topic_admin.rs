@@ -19,7 +19,9 @@ const QUEUES_MAX: i32 = 65_536;
 fn check_changeable(core: &Core, topic: &str) -> Result<(), Refusal> {
     names::check_topic_name(topic)
         .map_err(|error| Refusal::new(response::SYSTEM_ERROR, format!("the specified topic is refused: {error}")))?;
-    if names::is_system(topic) || topic == core.env.options.cluster && core.env.options.topics.cluster_topic {
+    let options = &core.env.options;
+    let own = topic == options.cluster || topic == options.name || topic == names::reply_topic(&options.cluster);
+    if names::is_system(topic) || own {
         return Err(Refusal::new(
             response::SYSTEM_ERROR,
             format!("the topic[{topic}] is conflict with system topic: the broker keeps it itself"),
@@ -56,6 +58,10 @@ pub fn update(core: &mut Core, home: &mut Home, call: &Call<'_>) -> Handled {
         let now_ms = core.now_ms;
         let topic = home.topics.put(now_ms, topic);
         return Ok(Next::Park(home.change(Table::Topics, TableChange::Topic(topic))));
+    }
+    // As Java, whose answer comes behind the registration: whoever asks a nameserver next finds the topic.
+    if !call.told {
+        return Ok(Next::Tell);
     }
     core.reply(&call.to, response::SUCCESS, None, |_| {});
     Ok(Next::Done)

@@ -63,14 +63,14 @@ impl<A> ShardStore<A> {
 
     /// The batch found no file: nothing of it is in the log.
     fn refuse_batch(&mut self) {
-        let failed = || PutOutcome {
-            status: PutStatus::Failed,
+        let no_room = || PutOutcome {
+            status: PutStatus::NoRoom,
             queue_offset: 0,
             physical_offset: 0,
             store_timestamp: 0,
             more: None,
         };
-        self.acks_refused.extend(self.batch.units.drain(..).map(|unit| (unit.ack, failed())));
+        self.acks_refused.extend(self.batch.units.drain(..).map(|unit| (unit.ack, no_room())));
         self.clear_batch();
     }
 

@@ -16,6 +16,8 @@ use crate::progress::Counters;
 
 /// Units looked at for one pull at least (Java: 16,000 bytes of the consume queue).
 const SCAN_UNITS: usize = 800;
+/// Units looked at in one pull at most, however many messages the client asks for.
+const SCAN_UNITS_MAX: usize = 4096;
 /// Units read at a time.
 const READ_UNITS: usize = 64;
 
@@ -86,7 +88,10 @@ impl<A> ShardStore<A> {
     /// Walks the units from the wanted offset on. The caller has checked that it lies in the queue.
     fn collect(&mut self, get: &Get<'_>, log_max: i64, ranges: &mut Vec<LogRange>, result: &mut GetResult) {
         let limits = self.core.options.transfer;
-        let scan_end = get.offset.saturating_add(SCAN_UNITS.max(get.max_messages) as i64).min(result.max_offset);
+        let scan_end = get
+            .offset
+            .saturating_add(SCAN_UNITS.max(get.max_messages.min(SCAN_UNITS_MAX)) as i64)
+            .min(result.max_offset);
         let first_range = ranges.len();
         let mut next = get.offset;
         let mut last_physical = None;

@@ -54,6 +54,8 @@ pub enum PutStatus {
     FlushTimeout,
     /// The log failed; nothing is promised.
     Failed,
+    /// Taken and then not stored, because the file it needed could not be made: there was no room.
+    NoRoom,
 }
 
 /// The answer to a put.

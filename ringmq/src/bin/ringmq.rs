@@ -70,7 +70,7 @@ fn run(args: &Args, began: Instant) -> Result<ExitCode, String> {
         print!("{}", config::print::all(&loaded.values));
         return Ok(ExitCode::SUCCESS);
     }
-    process::log_to_stdout();
+    let _log = process::log_to_stdout();
     let sound = process::tell(&loaded.report);
     let (true, Some(settings)) = (sound, loaded.settings) else {
         return Err("correct the configuration first (ringmq -c FILE --check shows it all)".into());

@@ -4,6 +4,7 @@
 use engine::PutMessage;
 use protocol::code::response;
 use protocol::header::SendMessageHeader;
+use protocol::message::layout::{self, PROPERTIES_LEN_MAX};
 use protocol::message::properties as text;
 use protocol::message::sys_flag::TRANSACTION_MASK;
 use protocol::message::{batch, tags_code};
@@ -14,6 +15,16 @@ use crate::core::Core;
 
 /// Messages of one batch at most; the frame limit allows some 700,000 empty ones.
 const MESSAGES_MAX: usize = 65_536;
+
+/// What records may add to a batch's body (Java 4.9.4 and later: 64 KiB on top of maxMessageSize).
+const STORED_EXTRA_MAX: usize = 64 * 1024;
+
+fn too_long(len: usize) -> Refusal {
+    Refusal::new(
+        response::MESSAGE_ILLEGAL,
+        format!("properties of {len} bytes, at most {PROPERTIES_LEN_MAX} can be stored"),
+    )
+}
 
 /// Stores a batch on its queue's shard.
 pub fn store(core: &mut Core, call: &Call<'_>, header: &SendMessageHeader<'_>, queue_id: i32) -> Handled {
@@ -33,6 +44,10 @@ pub fn store(core: &mut Core, call: &Call<'_>, header: &SendMessageHeader<'_>, q
             core.env.options.message_size_max
         )));
     }
+    if header.properties.len() > PROPERTIES_LEN_MAX {
+        return Err(too_long(header.properties.len()));
+    }
+    let stored_max = core.env.options.message_size_max + STORED_EXTRA_MAX;
     let mut items = Vec::new();
     let mut properties = Vec::with_capacity(body.len() / 2);
     for item in batch::iter(body) {
@@ -44,7 +59,15 @@ pub fn store(core: &mut Core, call: &Call<'_>, header: &SendMessageHeader<'_>, q
         let mut own = item.properties.to_vec();
         add_missing(&mut own, &header.properties);
         add_cluster(&mut own, &core.env.options.cluster);
+        if own.len() > PROPERTIES_LEN_MAX {
+            return Err(too_long(own.len()));
+        }
         properties.extend_from_slice(&own);
+        // The whole batch is one piece of the log: what is stored is bounded, not only what came.
+        let stored = properties.len() + body.len() + (items.len() + 1) * (layout::RECORD_LEN_MIN + header.topic.len());
+        if stored > stored_max {
+            return Err(illegal(format!("the batch takes more than {stored_max} bytes when stored")));
+        }
         items.push((item, start..properties.len()));
     }
     if items.is_empty() {

@@ -65,9 +65,16 @@ pub fn add(out: &mut Vec<u8>, name: &str, value: &str) {
 
 /// Adds CLUSTER, which the broker gives every producer's message since Java 4.6.
 pub fn add_cluster(out: &mut Vec<u8>, cluster: &str) {
-    if text::get(&out[..], names::CLUSTER).is_none() {
-        add(out, names::CLUSTER, cluster);
+    match text::get(&out[..], names::CLUSTER) {
+        Some(present) if present == cluster => return,
+        // A message relayed from another cluster: ours counts, as in Java.
+        Some(_) => {
+            let sent = std::mem::take(out);
+            text::append_without(out, &sent, &[names::CLUSTER]);
+        }
+        None => {}
     }
+    add(out, names::CLUSTER, cluster);
 }
 
 /// Adds the header's properties to one message of a batch. A name that the message has itself wins:
@@ -106,7 +113,7 @@ mod tests {
             ("KEYS\x01k\x02WAIT\x01true", None, &[("CLUSTER", "C"), ("KEYS", "k")]),
             ("DELAY\x0199\x02A\x011", Some(18), &[("A", "1"), ("CLUSTER", "C"), ("DELAY", "18")]),
             ("DELAY\x010\x02A\x011", None, &[("A", "1"), ("CLUSTER", "C")]),
-            ("CLUSTER\x01X", None, &[("CLUSTER", "X")]),
+            ("CLUSTER\x01X\x02A\x011", None, &[("A", "1"), ("CLUSTER", "C")]),
         ] {
             assert_eq!(stored(raw, level), pairs(want), "{raw:?}");
         }
