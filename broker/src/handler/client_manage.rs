@@ -30,6 +30,10 @@ pub fn heartbeat(core: &mut Core, home: &mut Home, call: &Call<'_>) -> Handled {
     if let Some(ticket) = groups_of(core, home, &data)? {
         return Ok(Next::Park(ticket));
     }
+    // The client asks a nameserver for its retry topic next, and would wait twenty seconds to ask again.
+    if call.durable && !call.told {
+        return Ok(Next::Tell);
+    }
     let language = call.command.language.0;
     let changes = home.clients.heartbeat(core.now_ms, call.to.conn, language, call.command.version, &data);
     home.groups_changed(core, changes);
