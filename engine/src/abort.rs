@@ -30,6 +30,13 @@ pub fn note_failure(path: &Path) {
     }
 }
 
+/// The same for a start that cannot go on: leaves the word whether or not the file is there.
+pub(crate) fn leave_failure(path: &Path) {
+    if let Err(error) = fs::write(path, FAILED) {
+        tracing::error!(path = %path.display(), %error, "a failed sync could not be noted for the next start; do not start before the machine was restarted");
+    }
+}
+
 /// Whether the last run left word of a failed flush.
 pub fn tells_of_failure(path: &Path) -> bool {
     fs::read(path).is_ok_and(|bytes| bytes == FAILED)
@@ -90,6 +97,9 @@ mod tests {
         assert!(!tells_of_failure(&path), "a new run starts without the word");
         remove(&path).expect("removed");
         remove(&path).expect("removing twice is fine");
+        leave_failure(&path);
+        assert!(tells_of_failure(&path));
+        remove(&path).expect("removed");
         assert!(!is_present(&path).expect("looked"));
     }
 

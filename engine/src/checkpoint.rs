@@ -123,8 +123,8 @@ impl Checkpoint {
         }
     }
 
-    /// Writes the file in place, durably. A write torn by a power cut spoils the CRC of the own part, and Java's
-    /// numbers only ever grow, so any mix of old and new is a lower bound.
+    /// Writes the file in place, durably. All that counts lies in the file's first sector, which a power cut leaves old
+    /// or new; should it be torn all the same, the CRC of the own part is spoilt.
     pub fn write(&self, path: &Path) -> io::Result<()> {
         let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
         file.write_all_at(&self.encode(), 0)?;

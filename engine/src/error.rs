@@ -19,6 +19,8 @@ pub enum OpenError {
     SegmentSize { path: PathBuf, found_bytes: u64, configured_bytes: u64 },
     /// A file whose name is not 20 digits of a multiple of the file size, or a gap between files.
     SegmentName { path: PathBuf, problem: String },
+    /// The checkpoint knows a log, but there is no file of it.
+    LogMissing { dir: PathBuf, checkpoint: PathBuf, dispatched: i64 },
     /// A record of format version 2 was met.
     SecondVersion { path: PathBuf, position: u64 },
     /// An I/O operation failed.
@@ -60,6 +62,12 @@ impl fmt::Display for OpenError {
                     path.display()
                 )
             }
+            Self::LogMissing { dir, checkpoint, dispatched } => write!(
+                f,
+                "no commitlog file in {} (storePathCommitLog), but {} knows a log up to byte {dispatched}; check that the disk is mounted and the key names the right directory, or remove the checkpoint to start with an empty log",
+                dir.display(),
+                checkpoint.display()
+            ),
             Self::SecondVersion { path, position } => write!(
                 f,
                 "{} holds a record of format version 2 at byte {position} (written by a 5.x broker for a topic over 127 bytes), which 4.x cannot read; open this store with the broker that wrote it",

@@ -341,6 +341,14 @@ fn what_cannot_be_a_store_is_refused_with_words() {
         |_| (),
         &["abort"],
     );
+    check(
+        |root| {
+            fs::remove_dir_all(root.join("commitlog")).expect("removed");
+            fs::create_dir(root.join("commitlog")).expect("made");
+        },
+        |_| (),
+        &["no commitlog file", "storePathCommitLog", "mounted", "checkpoint"],
+    );
     check(|_| (), |o| o.index_dir = o.commitlog_dir.clone(), &["storePathCommitLog", "storePathIndex"]);
     let dir = Dir::new("twice");
     let rig = Rig::open(options(dir.path()));
@@ -411,6 +419,54 @@ fn a_lost_suffix_is_told_and_its_offsets_are_given_out_again() {
     assert_eq!(rig.send_ok(&msg("T", 0, "again")).queue_offset, 7);
     drop(rig.stop());
     assert_eq!(Rig::open(options(dir.path())).report.lost_messages, 0);
+}
+
+/// A start that rebuilds queues and ends in the middle: the next one must not believe what is there.
+#[test]
+fn a_crash_while_queues_are_rebuilt_is_no_sound_store() {
+    let dir = Dir::new("rebuild-crash");
+    let mut rig = Rig::open(options(dir.path()));
+    let sent = fill(&mut rig, 60);
+    drop(rig.stop());
+    fs::remove_dir_all(dir.path().join("consumequeue/T/1")).expect("removed");
+    let faults = std::sync::Arc::new(engine::io::Faults::default());
+    faults.fail_syncs(0, 1, 5);
+    let mut failing = options(dir.path());
+    failing.disk = engine::io::Disk::with_faults(faults);
+    let error = Rig::try_open(failing).err().expect("the sync failed").to_string();
+    assert!(error.contains("make durable"), "{error}");
+    let read = || engine::checkpoint::Checkpoint::read(&dir.path().join("checkpoint")).expect("read");
+    assert_eq!((read().extension, read().timestamps.bound()), (None, 0));
+    assert!(engine::abort::tells_of_failure(&dir.path().join("abort")), "the page cache is not to be believed");
+    let mut rig = Rig::open(options(dir.path()));
+    assert_eq!((rig.report.abnormal, rig.report.from, rig.report.records), (true, 0, 60));
+    check_prefix(&mut rig, &sent, i64::MAX);
+    assert_eq!(read().extension.map(|own| (own.dispatched, own.clean)), Some((sent[59].1, false)));
+    rig.kill();
+    assert_eq!(Rig::open(options(dir.path())).report.records, 0, "what was rebuilt is believed");
+}
+
+/// One record with a wrong queue offset, lower or higher, costs that record and no other.
+#[test]
+fn a_record_with_a_wrong_queue_offset_is_damage_of_its_own() {
+    let dir = Dir::new("misplaced");
+    let mut rig = Rig::open(options(dir.path()));
+    let sent = fill(&mut rig, 30);
+    rig.kill();
+    fs::remove_dir_all(dir.path().join("consumequeue")).expect("removed");
+    let (from, to) = (sent[19].1, sent[20].1);
+    for wrong in [1, 4000, i64::MAX, -5] {
+        let copy = dir.copy("misplaced-copy");
+        let file = fs::OpenOptions::new().write(true).open(segment_path(copy.path(), 0)).expect("there");
+        file.write_all_at(&i64::to_be_bytes(wrong), from as u64 + 20).expect("written");
+        let mut rig = Rig::open(options(copy.path()));
+        let want_damage = if wrong == 4000 { vec![] } else { vec![DamagedRange { from, to }] };
+        assert_eq!((rig.report.to, &rig.report.damaged), (sent[29].1, &want_damage), "offset {wrong}");
+        assert_eq!(rig.shared.record(from).is_some(), want_damage.is_empty(), "offset {wrong}");
+        let want: Vec<_> = [0, 1, 2, 3, 4, 5, 7, 8, 9].map(|at| (at as i64, sent[at * 3 + 2].0.body.clone())).to_vec();
+        assert!(rig.read_all("T", 2) == want, "offset {wrong}");
+        assert_eq!(rig.send_ok(&msg("T", 2, "next")).queue_offset, 10);
+    }
 }
 
 /// Half and rolled back messages take no queue offset, before a crash as after it.

@@ -147,6 +147,11 @@ impl ConsumeQueue {
         Ok(())
     }
 
+    /// Whether a record can have this queue offset, with the messages before it lost where it lies behind the end.
+    pub(crate) fn can_reach(&self, offset: i64) -> bool {
+        (0..=OFFSET_MAX).contains(&offset) && (self.is_unused() || offset.saturating_sub(self.max) <= GAP_UNITS_MAX)
+    }
+
     /// Gives an empty queue its first offset, as on a slave whose log begins in the middle. The file gets Java's
     /// pre-blank units before it when the first unit is written.
     pub fn start_at(&mut self, offset: i64) -> io::Result<()> {

@@ -6,9 +6,10 @@ use std::io::{self, IoSlice};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
+use crate::abort;
 use crate::commitlog::segment::Segment;
 use crate::error::OpenError;
-use crate::io::{Disk, next_data};
+use crate::io::next_data;
 use crate::options::StoreOptions;
 
 const CHUNK: usize = 1 << 20;
@@ -25,17 +26,17 @@ pub(super) fn cut_behind(
     search_bytes: i64,
 ) -> Result<u64, OpenError> {
     let mut cut = 0u64;
-    let mut removed = false;
+    let mut doomed = Vec::new();
     let mut keep = Vec::with_capacity(segments.len());
     for segment in segments.drain(..) {
         let zero_from = if segment.base() >= end { 0 } else { segment.position(end).unwrap_or(segment.size()) };
         let looked_at = segment.base().max(end).saturating_sub(end) < search_bytes;
-        if removed || !looked_at || zero_from >= segment.size() {
-            if !removed {
-                keep.push(segment);
-            } else {
-                remove(&segment)?;
-            }
+        if !doomed.is_empty() {
+            doomed.push(segment);
+            continue;
+        }
+        if !looked_at || zero_from >= segment.size() {
+            keep.push(segment);
             continue;
         }
         let wrap = |error| OpenError::io("cut the end of", segment.path(), error);
@@ -48,16 +49,20 @@ pub(super) fn cut_behind(
         };
         cut = cut.saturating_add(last + 1 - zero_from);
         if segment.base() >= end && !keep.is_empty() {
-            remove(&segment)?;
-            removed = true;
+            doomed.push(segment);
             continue;
         }
-        zero(&options.disk, &segment, zero_from, last + 1).map_err(wrap)?;
+        zero(options, &segment, zero_from, last + 1).map_err(wrap)?;
         keep.push(segment);
     }
-    if removed {
+    // Newest first, each durably: a crash in between leaves no gap, with which no start would succeed.
+    for segment in doomed.iter().rev() {
+        remove(segment)?;
         let dir = &options.commitlog_dir;
-        options.disk.sync_dir(dir).map_err(|error| OpenError::io("make durable the directory", dir, error))?;
+        options.disk.sync_dir(dir).map_err(|error| {
+            abort::leave_failure(&options.abort_path);
+            OpenError::io("make durable the directory", dir, error)
+        })?;
     }
     *segments = keep;
     Ok(cut)
@@ -90,12 +95,13 @@ fn last_nonzero(segment: &Segment, from: u64, until: u64) -> io::Result<Option<u
     Ok(last)
 }
 
-fn zero(disk: &Disk, segment: &Segment, from: u64, to: u64) -> io::Result<()> {
+fn zero(options: &StoreOptions, segment: &Segment, from: u64, to: u64) -> io::Result<()> {
+    let disk = &options.disk;
     let mut at = from;
     while at < to {
         let len = usize::try_from(to - at).unwrap_or(CHUNK).min(CHUNK);
         disk.write_all_at(segment.file(), &mut [IoSlice::new(ZEROS.get(..len).unwrap_or(&[]))], at)?;
         at += len as u64;
     }
-    disk.sync_data(segment.file())
+    disk.sync_data(segment.file()).inspect_err(|_| abort::leave_failure(&options.abort_path))
 }

@@ -12,18 +12,20 @@ mod queues;
 mod scan;
 mod start;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::abort;
-use crate::checkpoint::{Checkpoint, boot_hash};
+use crate::checkpoint::{Checkpoint, Extension, Timestamps, boot_hash};
 use crate::commitlog::segment::Segment;
-use crate::consume_queue::ConsumeQueue;
+use crate::consume_queue::{ConsumeQueue, sync_path};
 use crate::error::OpenError;
 use crate::index::{Index, IndexOptions};
 use crate::io::drop_cache;
 use crate::options::StoreOptions;
 use crate::store::core::Recovered;
+use crate::store::queue_table::name_hash;
 use queues::Queues;
 use scan::{Found, Log};
 
@@ -98,6 +100,16 @@ pub(crate) fn recover(options: &StoreOptions) -> Result<(Recovered, OpenQueues, 
         }
     }
     let was_empty = segments.is_empty();
+    if let (true, Some(extension)) = (was_empty, &checkpoint.extension)
+        && extension.dispatched > 0
+    {
+        // Queues without a log go, so a file system that is not mounted must not pass for a new store.
+        return Err(OpenError::LogMissing {
+            dir: options.commitlog_dir.clone(),
+            checkpoint: options.checkpoint_path.clone(),
+            dispatched: extension.dispatched,
+        });
+    }
     let mut report = RecoveryReport { abnormal, ..RecoveryReport::default() };
     let mut queues = Queues::load(options, was_empty, segments.first().map_or(0, |segment| segment.base()))?;
     if was_empty {
@@ -107,6 +119,11 @@ pub(crate) fn recover(options: &StoreOptions) -> Result<(Recovered, OpenQueues, 
     let log = Log::new(&segments, options);
     let start = start::choose(&log, &checkpoint, abnormal, &queues);
     report.from = start.from;
+    let mut voided = false;
+    if !start.is_own && !was_empty {
+        void_checkpoint(options, abnormal, &checkpoint)?;
+        voided = true;
+    }
     queues.begin(&log, start.from, start.trusts_zeros).map_err(at("read", &options.consume_queue_dir))?;
     let search_bytes = match &checkpoint.extension {
         Some(extension) if extension.boot != 0 && extension.boot == boot_hash() => SAME_BOOT_SEARCH_BYTES,
@@ -115,8 +132,14 @@ pub(crate) fn recover(options: &StoreOptions) -> Result<(Recovered, OpenQueues, 
     let walked = walk(&log, &start, was_empty, search_bytes, &mut queues, &mut report)?;
     report.to = walked.end;
     if queues.needs_rebuild() {
+        if !voided {
+            void_checkpoint(options, abnormal, &checkpoint)?;
+            voided = true;
+        }
         report.rebuilt_queues = queues.rebuild(&log, walked.end).map_err(at("rebuild", &options.consume_queue_dir))?;
     }
+    report.damaged.extend(queues.take_misplaced());
+    report.damaged.sort_unstable_by_key(|range| range.from);
     report.cut_bytes = {
         // Zeros behind a clean end, or in a file just made, need no second look.
         let sure = walked.met_zeros && (start.trusts_zeros || was_empty);
@@ -124,12 +147,21 @@ pub(crate) fn recover(options: &StoreOptions) -> Result<(Recovered, OpenQueues, 
     };
     // What was read from the page cache may not be on the disk yet; from here on it counts as flushed.
     for segment in segments.iter().filter(|segment| segment.end() > start.from && segment.base() <= walked.end) {
-        options.disk.sync_data(segment.file()).map_err(at("make durable", segment.path()))?;
+        let synced = options.disk.sync_data(segment.file()).inspect_err(|_| abort::leave_failure(&options.abort_path));
+        synced.map_err(at("make durable", segment.path()))?;
     }
+    // The last run may have ended between giving a file its name and making that durable.
+    let dir = &options.commitlog_dir;
+    let synced = options.disk.sync_dir(dir).inspect_err(|_| abort::leave_failure(&options.abort_path));
+    synced.map_err(at("make durable the directory", dir))?;
     let log_min = segments.first().map_or(0, |segment| segment.base());
-    let (queues, lost_messages) =
+    let (mut queues, lost_messages) =
         queues.finish(walked.end, log_min).map_err(at("write", &options.consume_queue_dir))?;
     let index = open_index(options, abnormal, &checkpoint, walked.end)?;
+    // A log with damage is looked at again by the next start, too, until a running store's checkpoint says otherwise.
+    if voided && report.damaged.is_empty() {
+        settle(options, &mut queues, &walked, checkpoint.timestamps.index)?;
+    }
 
     report.lost_messages = lost_messages;
     report.queues = queues.len();
@@ -143,6 +175,50 @@ pub(crate) fn recover(options: &StoreOptions) -> Result<(Recovered, OpenQueues, 
         damaged: report.damaged.clone(),
     };
     Ok((recovered, queues, report))
+}
+
+/// Makes the start that comes after a crash in this one read everything: queues are about to be emptied and filled
+/// again, and neither our checkpoint nor Java's times must vouch for them until they are whole. The abort file's own
+/// words, if it is there, stay.
+fn void_checkpoint(options: &StoreOptions, abnormal: bool, checkpoint: &Checkpoint) -> Result<(), OpenError> {
+    if !abnormal {
+        abort::write(&options.abort_path)
+            .map_err(|error| OpenError::io("write the abort file", &options.abort_path, error))?;
+    }
+    let timestamps = Timestamps { index: checkpoint.timestamps.index, ..Timestamps::default() };
+    let void = Checkpoint { timestamps, extension: None };
+    void.write(&options.checkpoint_path)
+        .map_err(|error| OpenError::io("write the checkpoint", &options.checkpoint_path, error))
+}
+
+/// Makes queues that were built again durable and lets a checkpoint vouch for them.
+fn settle(options: &StoreOptions, queues: &mut OpenQueues, walked: &Walked, index: i64) -> Result<(), OpenError> {
+    let mut paths = BTreeSet::new();
+    let mut names = 0u64;
+    for (topic, queue_id, units) in queues {
+        paths.extend(units.paths_to_sync());
+        if units.max_offset() > 0 {
+            names = names.wrapping_add(name_hash(topic, *queue_id));
+        }
+    }
+    // An emptied queue's directory may be gone without any file to show for it.
+    paths.insert(options.consume_queue_dir.clone());
+    for path in &paths {
+        let synced = sync_path(path).inspect_err(|_| abort::leave_failure(&options.abort_path));
+        synced.map_err(|error| OpenError::io("make durable", path, error))?;
+    }
+    let timestamps = Timestamps { physic: walked.store_timestamp, logics: walked.store_timestamp, index };
+    let extension = Extension {
+        dispatched: walked.end,
+        clean: false,
+        names,
+        queues: 0,
+        boot: boot_hash(),
+        shards: options.shards as u64,
+    };
+    (Checkpoint { timestamps, extension: Some(extension) })
+        .write(&options.checkpoint_path)
+        .map_err(|error| OpenError::io("write the checkpoint", &options.checkpoint_path, error))
 }
 
 fn open_index(
@@ -234,7 +310,7 @@ fn tell(report: &RecoveryReport) {
             from,
             to,
             bytes = to - from,
-            "the commitlog holds no readable record here although records follow; the range is kept, its messages are lost unless a replica has them"
+            "the commitlog holds no sound record here although records follow; the range is kept, its messages are lost unless a replica has them"
         );
     }
 }

@@ -9,8 +9,8 @@ use std::path::Path;
 
 use protocol::message::{Record, properties, sys_flag, tags_code};
 
-use super::OpenQueues;
 use super::scan::{Found, Log};
+use super::{DamagedRange, OpenQueues};
 use crate::consume_queue::{self, ConsumeQueue, Unit};
 use crate::error::OpenError;
 use crate::options::StoreOptions;
@@ -31,6 +31,8 @@ struct Recovering {
     max_at_load: i64,
     /// Being built again: takes the units of the second walk.
     rebuilding: bool,
+    /// Max offset before the last record's gap.
+    jumped_from: Option<i64>,
     name_hash: u64,
     /// Physical offset of the first message at the load, -1 if all are expired.
     first_physical: i64,
@@ -43,6 +45,8 @@ pub(super) struct Queues<'a> {
     topics: HashMap<String, HashMap<u32, Recovering>>,
     /// Everything from the log's first byte on is being dispatched: gaps are real.
     from_log_start: bool,
+    /// Records that claim a queue offset their queue cannot have: damage, they get no unit.
+    misplaced: Vec<DamagedRange>,
 }
 
 impl<'a> Queues<'a> {
@@ -52,7 +56,8 @@ impl<'a> Queues<'a> {
         let list = consume_queue::list(dir).map_err(|error| OpenError::io("list", dir, error))?;
         let noted = Deleted::load(&options.root, log_min);
         let deleted = noted.map_err(|error| OpenError::io("read", deleted::path(&options.root), error))?;
-        let mut queues = Self { options, deleted, topics: HashMap::new(), from_log_start: false };
+        let mut queues =
+            Self { options, deleted, topics: HashMap::new(), from_log_start: false, misplaced: Vec::new() };
         for (topic, queue_id, path) in list {
             let wrap = |error| OpenError::io("open the consume queue", &path, error);
             if log_is_empty {
@@ -77,7 +82,8 @@ impl<'a> Queues<'a> {
             wrong = Some("its deletion was cut short".to_string());
         }
         let (max_at_load, name_hash) = (units.max_offset(), name_hash(topic, queue_id));
-        let queue = Recovering { units, wrong, max_at_load, rebuilding: false, name_hash, first_physical };
+        let queue =
+            Recovering { units, wrong, max_at_load, rebuilding: false, jumped_from: None, name_hash, first_physical };
         self.topics.entry(topic.to_string()).or_default().insert(queue_id, queue);
     }
 
@@ -148,11 +154,39 @@ impl<'a> Queues<'a> {
     pub(super) fn dispatch(&mut self, record: &Record<'_>) {
         let (from_log_start, file_bytes) = (self.from_log_start, self.options.consume_queue_file_bytes());
         let Some((queue, unit)) = self.target(record) else { return };
-        if queue.wrong.is_none()
-            && let Err(wrong) = place(queue, record.queue_offset, unit, from_log_start, file_bytes)
-        {
+        if queue.wrong.is_some() {
+            return;
+        }
+        let (offset, max) = (record.queue_offset, queue.units.max_offset());
+        // Behind a jump that nothing has confirmed it is the jump that was wrong. Else only a topic that was deleted and
+        // made again goes back, and it begins at 0; anything else is a record gone bad, and believing it would throw
+        // away the units of good ones.
+        let goes_back = (1..max).contains(&offset) && queue.jumped_from.is_none_or(|from| offset < from);
+        if goes_back || !queue.units.can_reach(offset) {
+            let (from, size) = (record.physical_offset, i64::from(record.total_size));
+            tracing::error!(
+                topic = record.topic,
+                queue_id = record.queue_id,
+                queue_offset = offset,
+                expected = max,
+                physical = from,
+                "a record claims a queue offset its queue cannot have here; it is damaged and gets no place in the queue"
+            );
+            self.misplaced.push(DamagedRange { from, to: from.saturating_add(size) });
+            return;
+        }
+        queue.jumped_from = (offset > max).then_some(max);
+        if let Err(wrong) = place(queue, record.queue_offset, unit, from_log_start, file_bytes) {
             queue.wrong = Some(wrong);
         }
+    }
+
+    /// Records that claimed a queue offset their queue could not have, in the order of the log.
+    pub(super) fn take_misplaced(&mut self) -> Vec<DamagedRange> {
+        let mut misplaced = std::mem::take(&mut self.misplaced);
+        misplaced.sort_unstable_by_key(|range| range.from);
+        misplaced.dedup();
+        misplaced
     }
 
     fn find(&mut self, record: &Record<'_>) -> Option<&mut Recovering> {
@@ -285,6 +319,7 @@ fn empty(queue: &mut Recovering, file_bytes: u64) -> io::Result<()> {
     let dir = queue.units.dir().to_path_buf();
     remove_dir(&dir)?;
     queue.units = ConsumeQueue::open(&dir, file_bytes)?;
+    queue.jumped_from = None;
     Ok(())
 }
 
@@ -298,11 +333,8 @@ fn remove_dir(dir: &Path) -> io::Result<()> {
 /// Puts a unit at its queue offset.
 fn place(queue: &mut Recovering, offset: i64, unit: Unit, from_log_start: bool, file_bytes: u64) -> Result<(), String> {
     let max = queue.units.max_offset();
-    if offset < 0 {
-        return Err(format!("a record has queue offset {offset}"));
-    }
     if offset < max {
-        // A lower offset behind a higher one: the topic was deleted and made again in between.
+        // From 0 on again: the topic was deleted and made again in between. Else what was pushed last was wrong.
         let cut = |error: io::Error| format!("it cannot be cut back to {offset}: {error}");
         queue.units.truncate_to(offset).map_err(cut)?;
         if queue.units.max_offset() != offset {

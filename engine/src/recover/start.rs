@@ -11,13 +11,15 @@ pub(super) struct Start {
     pub(super) from: i64,
     /// A clean stop of ours: zeros behind the log are its end, nothing need be searched there.
     pub(super) trusts_zeros: bool,
+    /// It is the own checkpoint's: what lies before it is durable, queues included, and stays as it is.
+    pub(super) is_own: bool,
 }
 
 /// Chooses. With an own checkpoint that still counts: its offset, or the log's first byte when the queues are not
 /// those it knew. Otherwise Java 4.9.7's rules: after a clean stop the third-last file; after a crash the newest file
 /// whose first record is stored at or before the checkpoint's bound, else the first file.
 pub(super) fn choose(log: &Log<'_>, checkpoint: &Checkpoint, abnormal: bool, queues: &Queues) -> Start {
-    let untrusting = |from| Start { from, trusts_zeros: false };
+    let untrusting = |from| Start { from, trusts_zeros: false, is_own: false };
     if let Some(extension) = &checkpoint.extension
         && let Some(from) = own(log, extension)
     {
@@ -28,7 +30,7 @@ pub(super) fn choose(log: &Log<'_>, checkpoint: &Checkpoint, abnormal: bool, que
             tracing::warn!("consume queues are missing or changed since the last checkpoint; the whole log is read");
             return untrusting(log.min());
         }
-        return Start { from, trusts_zeros: !abnormal && extension.clean };
+        return Start { from, trusts_zeros: !abnormal && extension.clean, is_own: true };
     }
     if queues.is_empty() {
         return untrusting(log.min());

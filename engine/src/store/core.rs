@@ -35,7 +35,7 @@ pub struct Core {
     pub(crate) index: Arc<Index>,
     /// Written by this process from here on, so in the page cache when it is young.
     pub(crate) own_from: i64,
-    /// Ranges recovery found unreadable with records behind them.
+    /// Ranges recovery found unreadable with records behind them, in order.
     pub(crate) damaged: Vec<DamagedRange>,
     /// Up to here the mapping's pages were given back, see [`Core::unmap_read`].
     unmapped: AtomicI64,
@@ -180,8 +180,17 @@ impl Core {
         self.clean_signal.wake();
     }
 
-    /// The range of a record of `size` bytes at a physical offset, if all of it is kept and in one file.
+    /// Whether bytes of `[from, from + size)` lie in a range recovery found unreadable.
+    pub(crate) fn is_damaged(&self, from: i64, size: i64) -> bool {
+        let behind = self.damaged.partition_point(|range| range.to <= from);
+        self.damaged.get(behind).is_some_and(|range| range.from < from.saturating_add(size))
+    }
+
+    /// The range of a record of `size` bytes at a physical offset, if all of it is kept, sound and in one file.
     pub(crate) fn range(&self, physical: i64, size: i64) -> Option<LogRange> {
+        if self.is_damaged(physical, size) {
+            return None;
+        }
         let segment = self.segments.find(physical)?;
         let position = segment.position(physical)?;
         let len = usize::try_from(size).ok()?;

@@ -3,6 +3,7 @@
 //! Part of [`ShardStore`], on its thread. Gives ranges of files, never copies and never touches a record's bytes: what
 //! is not in the page cache is told as cold, and the caller reads it elsewhere.
 
+use std::io;
 use std::os::unix::fs::FileExt;
 
 use protocol::message::{Peek, layout, peek, sys_flag};
@@ -11,7 +12,7 @@ use super::ShardStore;
 use super::core::Core;
 use super::types::{Get, GetResult, GetStatus, QueueSlot};
 use crate::commitlog::segment::LogRange;
-use crate::consume_queue::Unit;
+use crate::consume_queue::{ConsumeQueue, UNIT_SIZE, Unit};
 use crate::progress::Counters;
 
 /// Units looked at for one pull at least (Java: 16,000 bytes of the consume queue).
@@ -20,6 +21,16 @@ const SCAN_UNITS: usize = 800;
 const SCAN_UNITS_MAX: usize = 4096;
 /// Units read at a time.
 const READ_UNITS: usize = 64;
+
+/// What a look at a queue's units gave.
+enum Read {
+    /// At least one unit.
+    Some,
+    /// There is none at that offset, and there never will be.
+    Never,
+    /// They could not be read now: no descriptor, no memory, a disk error.
+    NotNow,
+}
 
 impl<A> ShardStore<A> {
     /// First queue offset whose message is kept.
@@ -99,12 +110,19 @@ impl<A> ShardStore<A> {
         let mut skip_before = i64::MIN;
         'units: while next < scan_end {
             let want = usize::try_from(scan_end - next).unwrap_or(READ_UNITS).min(READ_UNITS);
-            if !self.read_units(get.slot, next, want) {
-                if next == get.offset {
+            match self.read_units(get.slot, next, want) {
+                Read::Some => {}
+                Read::Never if next == get.offset => {
                     result.status = GetStatus::OffsetFoundNull;
-                    next = self.next_file_offset(next).min(result.max_offset);
+                    next = self.next_file_offset(get.slot, next).min(result.max_offset);
+                    break;
                 }
-                break;
+                // The units are there and may be read the next time: nobody steps over them.
+                Read::NotNow if next == get.offset => {
+                    result.status = GetStatus::OffsetFoundNull;
+                    break;
+                }
+                Read::Never | Read::NotNow => break,
             }
             for unit in &self.units {
                 let Unit { physical_offset, size, tags_code } = *unit;
@@ -126,6 +144,11 @@ impl<A> ShardStore<A> {
                 }
                 last_physical = Some(physical_offset);
                 if !get.filter.takes(tags_code) {
+                    next += 1;
+                    continue;
+                }
+                if self.core.is_damaged(physical_offset, i64::try_from(size).unwrap_or(i64::MAX)) {
+                    // As a blank unit: there is no message here, those behind it are whole.
                     next += 1;
                     continue;
                 }
@@ -163,14 +186,18 @@ impl<A> ShardStore<A> {
         result.suggest_slave = result.lag_bytes > limits.memory_distance_bytes;
     }
 
-    /// Reads units into `self.units`; `false` when there is none at that offset.
-    fn read_units(&mut self, slot: QueueSlot, from: i64, count: usize) -> bool {
+    /// Reads units into `self.units`.
+    fn read_units(&mut self, slot: QueueSlot, from: i64, count: usize) -> Read {
         self.units.clear();
-        let Some(queue) = self.queues.get_mut(slot) else { return false };
-        let Some(units) = &mut queue.units else { return false };
+        let Some(queue) = self.queues.get_mut(slot) else { return Read::Never };
+        let Some(units) = &mut queue.units else { return Read::Never };
+        let mut failed = Read::Never;
         match units.read(from, count, &mut self.units) {
             Ok(_) => {}
             Err(error) => {
+                if error.kind() != io::ErrorKind::InvalidData {
+                    failed = Read::NotNow;
+                }
                 tracing::error!(topic = &*queue.topic, queue_id = queue.queue_id, queue_offset = from, %error, "a consume queue cannot be read");
             }
         }
@@ -179,12 +206,14 @@ impl<A> ShardStore<A> {
         } else {
             self.warm.touch(queue, slot);
         }
-        !self.units.is_empty()
+        if self.units.is_empty() { failed } else { Read::Some }
     }
 
     /// First queue offset of the next consume queue file (Java's step over an unreadable place).
-    fn next_file_offset(&self, offset: i64) -> i64 {
-        let units = i64::try_from(self.core.options.consume_queue_file_bytes() / 20).unwrap_or(i64::MAX).max(1);
+    fn next_file_offset(&self, slot: QueueSlot, offset: i64) -> i64 {
+        let units = self.queues.get(slot).and_then(|queue| queue.units.as_ref());
+        let file_bytes = units.map_or(self.core.options.consume_queue_file_bytes(), ConsumeQueue::file_size);
+        let units = i64::try_from(file_bytes / UNIT_SIZE as u64).unwrap_or(i64::MAX).max(1);
         (offset / units).saturating_add(1).saturating_mul(units)
     }
 
@@ -212,7 +241,7 @@ impl<A> ShardStore<A> {
 
     /// Physical offset and size in bytes of a visible message.
     pub fn locate(&mut self, slot: QueueSlot, offset: i64) -> Option<(i64, i32)> {
-        if offset >= self.max_offset(slot) || !self.read_units(slot, offset, 1) {
+        if offset >= self.max_offset(slot) || !matches!(self.read_units(slot, offset, 1), Read::Some) {
             return None;
         }
         self.units.first().filter(|unit| !unit.is_blank()).map(|unit| (unit.physical_offset, unit.size))

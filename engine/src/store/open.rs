@@ -59,8 +59,16 @@ pub fn owner(topic: &str, queue_id: u32, shards: usize) -> usize {
     hash.wrapping_add(queue_id) as usize % shards.max(1)
 }
 
+/// Makes a directory and those above it that are missing, durably: what is acknowledged in it must not go with its name.
 fn make_dir(path: &Path) -> Result<(), OpenError> {
-    fs::create_dir_all(path).map_err(|error| OpenError::io("make the directory", path, error))
+    let missing: Vec<_> = path.ancestors().take_while(|dir| !dir.as_os_str().is_empty() && !dir.is_dir()).collect();
+    fs::create_dir_all(path).map_err(|error| OpenError::io("make the directory", path, error))?;
+    for dir in missing.iter().rev() {
+        let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let synced = fs::File::open(parent).and_then(|parent| parent.sync_all());
+        synced.map_err(|error| OpenError::io("make durable the directory", dir, error))?;
+    }
+    Ok(())
 }
 
 /// Opens a store: takes the lock, loads what is there, recovers it (after a crash: from the last checkpoint on) and
