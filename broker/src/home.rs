@@ -4,7 +4,7 @@
 //! table is written, and holds back every change and every request that made it until the write is
 //! durable. Must not do I/O: writing is [`crate::tables`]' thread. Runs on shard 0 only.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -186,6 +186,18 @@ impl Home {
             return self.newest(Table::Topics);
         }
         self.change(Table::Topics, TableChange::Topic(topic))
+    }
+
+    /// Sets the order flag of exactly these topics, as the nameservers have it configured.
+    pub fn set_ordered(&mut self, now_ms: i64, ordered: &BTreeSet<String>) {
+        let changed: Vec<_> =
+            self.topics.iter().filter(|topic| topic.order != ordered.contains(&topic.topic_name)).cloned().collect();
+        for topic in changed {
+            let mut topic = (*topic).clone();
+            topic.order = !topic.order;
+            let topic = self.topics.put(now_ms, topic);
+            self.change(Table::Topics, TableChange::Topic(topic));
+        }
     }
 
     /// The ticket to wait for until a group exists; `None` when it may not be made.

@@ -3,6 +3,7 @@
 //! Owns the closed list of messages. Each is handled on the receiving shard's committer task, in
 //! the order in which one sender sent them.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -33,6 +34,8 @@ pub enum ToShard {
     Progress(Vec<Committed>),
     /// A client's connection is gone (home only).
     ConnectionClosed(ConnId),
+    /// Which topics a nameserver knows as ordered (home only).
+    OrderedTopics(BTreeSet<String>),
     /// Close this connection: its client is silent.
     Close(ConnId),
     /// The table writer finished (home only).

@@ -12,13 +12,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use protocol::body::{Body, DataVersion, RegisterBrokerBody, TopicConfigSerializeWrapper};
+use protocol::body::{Body, DataVersion, KvTable, RegisterBrokerBody, TopicConfigSerializeWrapper};
 use protocol::code::{request, response};
 use protocol::command::HeaderForm;
 use protocol::header::{QueryDataVersionHeader, RegisterBrokerHeader, UnregisterBrokerHeader};
 use remoting::blocking::Channel;
 
 use crate::env::Env;
+use crate::mesh::ToShard;
 use crate::options::BrokerOptions;
 use crate::topics::{TopicSnapshot, perm};
 
@@ -243,6 +244,14 @@ impl Registrar {
         if command.code != response::SUCCESS {
             let remark = command.remark.as_ref().map(|text| text.to_string()).unwrap_or_default();
             return Err(format!("the nameserver answers code {}: {remark}", command.code).into());
+        }
+        // Which topics are ordered is the first nameserver's to say (Java 4.9.7: updateOrderTopicConfig); without a body it
+        // has no such configuration.
+        if self.number == 0
+            && !command.body.is_empty()
+            && let Ok(ordered) = KvTable::from_json(command.body)
+        {
+            self.env.inboxes[0].post(ToShard::OrderedTopics(ordered.table.into_keys().collect()));
         }
         Ok(())
     }

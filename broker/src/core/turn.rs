@@ -83,6 +83,12 @@ impl Core {
                 let env = self.env.clone();
                 self.delay.delivered(&env, level, queue_offset, stored);
             }
+            ToShard::OrderedTopics(ordered) => {
+                let now_ms = self.now_ms;
+                if let Some(home) = &mut self.home {
+                    home.set_ordered(now_ms, &ordered);
+                }
+            }
             ToShard::Close(conn) => {
                 if let Some(conn) = net::find(conn) {
                     conn.close();
