@@ -129,7 +129,7 @@ fn round(core: &Core, asked: bool, leased: &mut Vec<Arc<Segment>>) {
     watch(core);
     if core.progress.refuses(Refuser::Room) {
         // Puts are refused and cannot find out themselves that there is space again.
-        let _ = core.room_for(core.segments.room_end().saturating_add(1));
+        core.roll.look_again(core);
     }
 }
 

@@ -3,7 +3,7 @@
 //! `flushed ≤ watermark ≤ reserved end`; none goes back. The flusher alone moves `flushed`, shards move the watermark
 //! (see `commitlog::tail`). Any thread.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 use crate::error::{PutRefused, StoreFailed};
@@ -88,6 +88,8 @@ pub struct Progress {
     failed: AtomicBool,
     failure: OnceLock<StoreFailed>,
     refusing: AtomicU8,
+    /// Shards with a batch that waits for space.
+    writes_waiting: AtomicUsize,
     refusals: Mutex<[Option<PutRefused>; REFUSERS]>,
     wakes: Box<[ShardWake]>,
     /// Numbers for runtime information.
@@ -102,6 +104,7 @@ impl Progress {
             failed: AtomicBool::new(false),
             failure: OnceLock::new(),
             refusing: AtomicU8::new(0),
+            writes_waiting: AtomicUsize::new(0),
             refusals: Mutex::default(),
             wakes: (0..shards).map(|_| ShardWake::default()).collect(),
             counters: Counters::default(),
@@ -193,6 +196,22 @@ impl Progress {
         before.is_some() != set
     }
 
+    /// A shard's write found no space, for the first time if `is_new`. `true` if that nobody can write is news.
+    pub(crate) fn write_waits(&self, is_new: bool, refusal: PutRefused) -> bool {
+        if is_new {
+            self.writes_waiting.fetch_add(1, Ordering::SeqCst);
+        }
+        self.refuse(Refuser::Write, Some(refusal))
+    }
+
+    /// A shard's waiting write is done. The last one takes the refusal back; a shard that began to wait just now says
+    /// it again at its next try, and takes nothing itself until then.
+    pub(crate) fn write_found_space(&self) {
+        if self.writes_waiting.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.refuse(Refuser::Write, None);
+        }
+    }
+
     /// Whether this one refuses.
     pub(crate) fn refuses(&self, who: Refuser) -> bool {
         self.refusing.load(Ordering::Acquire) & (1u8 << who as u8) != 0
@@ -233,6 +252,19 @@ mod tests {
         assert!(!progress.fail("b".to_string()));
         assert_eq!(progress.refused(), Some(PutRefused::Failed));
         assert_eq!(progress.failure().map(|failure| failure.reason.as_str()), Some("a"));
+    }
+
+    #[test]
+    fn the_last_write_that_found_space_takes_the_refusal_back() {
+        let progress = Progress::new(2, 0);
+        let full = || PutRefused::NotWritable("full".to_string());
+        assert!(progress.write_waits(true, full()));
+        assert!(!progress.write_waits(false, full()), "the same shard's second try");
+        assert!(!progress.write_waits(true, full()), "the other shard");
+        progress.write_found_space();
+        assert_eq!(progress.refused(), Some(full()));
+        progress.write_found_space();
+        assert_eq!(progress.refused(), None);
     }
 
     #[test]

@@ -142,6 +142,10 @@ fn libc_eio() -> i32 {
     5
 }
 
+fn libc_emfile() -> i32 {
+    24
+}
+
 fn libc_enospc() -> i32 {
     28
 }
@@ -185,12 +189,70 @@ fn a_write_without_space_is_refused_then_made_good() {
     assert_eq!((rig.report.records, rig.read_all("T", 0).len()), (0, 3));
 }
 
+/// One shard's write waits for space while another's succeeds: the first takes nothing into the batch that has its
+/// place already.
+#[test]
+fn a_shard_that_waits_for_space_takes_nothing_whatever_the_others_do() {
+    let dir = Dir::new("write-full-shards");
+    let (mut options, faults) = faulty(&dir, FlushMode::Async);
+    options.shards = 2;
+    let mut rig = Rig::open(options);
+    let topic = |shard| (0..).map(|n| format!("T{n}")).find(|topic| engine::owner(topic, 0, 2) == shard).expect("one");
+    let (waits, goes_on) = (topic(0), topic(1));
+    faults.fail_writes(0, 1, libc_enospc());
+    rig.put(&[msg(&waits, 0, "a")], true).expect("taken");
+    rig.put(&[msg(&goes_on, 0, "b")], true).expect("taken");
+    rig.turn();
+    let refused = rig.put(&[msg(&waits, 0, "too early")], true).expect_err("refused");
+    assert!(matches!(&refused, PutRefused::DiskFull { .. }), "{refused}");
+    rig.until("all acks", |rig| rig.pending() == 0);
+    assert!(rig.outcomes.drain(..).all(|(_, outcome)| outcome.status == PutStatus::Ok));
+    rig.send_ok(&msg(&waits, 0, "c"));
+    assert_eq!(rig.read_all(&waits, 0), [(0, b"a".to_vec()), (1, b"c".to_vec())]);
+    drop(rig.stop());
+}
+
+/// The first failed sync of a consume queue is the last checkpoint's end: a second try would succeed and be a lie.
+#[test]
+fn after_a_failed_sync_of_a_consume_queue_no_checkpoint_is_written() {
+    let dir = Dir::new("queue-sync");
+    let (options, faults) = faulty(&dir, FlushMode::Async);
+    let mut rig = Rig::open(options);
+    let ends = |rig: &Rig| rig.shared.flushed() == rig.shared.log_max();
+    for topic in ["T", "U", "V"] {
+        rig.send_ok(&msg(topic, 0, "x"));
+    }
+    rig.until("all to be flushed", |rig| ends(rig));
+    let before = faults.syncs();
+    faults.fail_syncs(0, 1, libc_eio());
+    // A deletion asks for a checkpoint.
+    rig.stores[0].delete_topic("U");
+    rig.until("the sync", |_| faults.syncs() > before);
+    rig.stores[0].delete_topic("V");
+    rig.send_ok(&msg("T", 0, "y"));
+    rig.until("all to be flushed", |rig| ends(rig));
+    rig.stores[0].shutdown();
+    rig.shared.stop().unwrap_or_else(|failed| panic!("{failed}"));
+    assert_eq!(rig.shared.counters().checkpoints.load(Ordering::Relaxed), 0);
+    assert!(dir.path().join("abort").exists(), "the stop was not clean");
+    drop(rig);
+    let mut rig = Rig::open(common::options(dir.path()));
+    assert!(rig.report.abnormal);
+    assert_eq!(rig.read_all("T", 0).len(), 2);
+}
+
 #[test]
 fn without_space_for_the_next_file_sends_are_refused_until_there_is_some() {
+    for errno in [libc_enospc(), libc_emfile()] {
+        the_next_file_fails_with(errno);
+    }
+}
+
+fn the_next_file_fails_with(errno: i32) {
     let dir = Dir::new("roll-full");
     let (options, faults) = faulty(&dir, FlushMode::Async);
     let mut rig = Rig::open(options);
-    faults.fail_allocations(0, u64::MAX, libc_enospc());
+    faults.fail_allocations(0, u64::MAX, errno);
     let mut taken = 0;
     let refused = loop {
         match rig.put(&[msg("T", 0, vec![1; 4000])], true) {
@@ -200,8 +262,12 @@ fn without_space_for_the_next_file_sends_are_refused_until_there_is_some() {
         rig.turn();
         assert!(taken < 20, "the file has room for four");
     };
-    assert!(matches!(refused, PutRefused::DiskFull { .. }), "{refused}");
-    assert!(refused.to_string().contains("bytes free"));
+    let text = refused.to_string();
+    if errno == libc_enospc() {
+        assert!(matches!(refused, PutRefused::DiskFull { .. }) && text.contains("bytes free"), "{text}");
+    } else {
+        assert!(matches!(refused, PutRefused::NotWritable(_)) && text.contains("open files"), "{text}");
+    }
     rig.until("the acks of what was taken", |rig| rig.pending() == 0);
     assert!(rig.outcomes.drain(..).all(|(_, outcome)| outcome.status == PutStatus::Ok));
     assert_eq!(rig.read_all("T", 0).len(), taken);

@@ -9,7 +9,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::task::{Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
@@ -87,6 +87,9 @@ pub struct FlushSignal {
     called: AtomicBool,
     parked: AtomicBool,
     waiter: Mutex<Option<Waker>>,
+    /// A sync is under way on a ring; its outcome is told before this is taken back.
+    ring_syncing: Mutex<bool>,
+    ring_synced: Condvar,
 }
 
 impl FlushSignal {
@@ -99,6 +102,19 @@ impl FlushSignal {
                 waiter.wake();
             }
         }
+    }
+
+    fn set_ring_syncing(&self, syncing: bool) {
+        *self.ring_syncing.lock().unwrap_or_else(PoisonError::into_inner) = syncing;
+        self.ring_synced.notify_all();
+    }
+
+    /// Waits until no sync is under way on a ring, at most `limit`; `false` if one still is, which may never end when
+    /// its shard is gone.
+    pub(crate) fn wait_for_ring(&self, limit: Duration) -> bool {
+        let syncing = self.ring_syncing.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.ring_synced.wait_timeout_while(syncing, limit, |syncing| *syncing);
+        !*waited.unwrap_or_else(PoisonError::into_inner).0
     }
 
     /// Takes a call if one came; else has `waker` called at the next one.
@@ -205,6 +221,7 @@ pub async fn run_on_ring(shared: Arc<Shared>) {
             Next::Sync { from, to } => {
                 let began = start.elapsed();
                 let mut result = Ok(());
+                core.flush_signal.set_ring_syncing(true);
                 for segment in touched(&core, from, to) {
                     result = ring::sync_data(&core.options.disk, segment.file()).await;
                     if result.is_err() {
@@ -212,7 +229,9 @@ pub async fn run_on_ring(shared: Arc<Shared>) {
                     }
                 }
                 let took = start.elapsed().saturating_sub(began);
-                if !finished(&core, &mut decider, to, began, took, result) {
+                let goes_on = finished(&core, &mut decider, to, began, took, result);
+                core.flush_signal.set_ring_syncing(false);
+                if !goes_on {
                     return;
                 }
             }

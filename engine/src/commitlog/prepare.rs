@@ -5,15 +5,15 @@
 //! a shard and only allocates: some milliseconds, counted. Either way a file appears under its name whole, or not at
 //! all, and its name is durable before a byte in it is acknowledged.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use super::segment::{Segment, file_name};
 use crate::error::PutRefused;
-use crate::io::{AlignedZeros, is_out_of_space};
+use crate::io::{AlignedZeros, is_out_of_resources, is_out_of_space};
 use crate::options::PreparePolicy;
 use crate::progress::{Counters, Refuser};
 use crate::store::core::Core;
@@ -41,7 +41,7 @@ pub struct Roll {
 /// Why room was not made.
 #[derive(Debug)]
 pub(crate) enum RoomError {
-    /// No space: refuse, it may pass.
+    /// No space, no descriptor, no memory: refuse, it may pass.
     Refused(PutRefused),
     /// Anything else: the log cannot go on.
     Io(io::Error, PathBuf),
@@ -52,9 +52,19 @@ impl Roll {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asks for the next file.
+    /// For shards: the lock is held over waits for the disk.
+    fn try_state(&self) -> Option<MutexGuard<'_, State>> {
+        match self.state.try_lock() {
+            Ok(state) => Some(state),
+            Err(TryLockError::Poisoned(state)) => Some(state.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
+    /// Asks for the next file. May go unheard; ask again with the next message.
     pub(crate) fn ask(&self) {
-        let mut state = self.state();
+        // Who holds the lock is about to wait for the disk, and makes the file that is asked for.
+        let Some(mut state) = self.try_state() else { return };
         if !state.wanted {
             state.wanted = true;
             self.changed.notify_all();
@@ -64,14 +74,28 @@ impl Roll {
     /// Asks for a range to be read ahead: with several shards no one may pad a write to the page's end, so the pages
     /// must be in the cache before they are written to.
     pub(crate) fn warm(&self, segment: Arc<Segment>, position: u64, len: u64) {
-        self.state().warm = Some((segment, position, len));
-        self.changed.notify_all();
+        if let Some(mut state) = self.try_state() {
+            state.warm = Some((segment, position, len));
+            self.changed.notify_all();
+        }
     }
 
     /// Ends the thread.
     pub(crate) fn wake(&self) {
         let _state = self.state();
         self.changed.notify_all();
+    }
+
+    /// While puts are refused for want of room: whether there is some, or whether it can be made now.
+    pub(crate) fn look_again(&self, core: &Core) {
+        let mut state = self.state();
+        if core.segments.room_end().saturating_sub(core.tail.next()) >= core.segments.size() {
+            // A whole file is free: whatever a put may be, it fits.
+            there_is_room(core, &mut state);
+            return;
+        }
+        drop(state);
+        let _ = core.room_for(core.segments.room_end().saturating_add(1));
     }
 
     /// Makes files until there is room up to `end`.
@@ -89,25 +113,38 @@ impl Roll {
                 Ok(segment) => {
                     core.segments.push(segment);
                     Counters::add(&core.progress.counters.inline_segments, 1);
-                    state.not_before = None;
-                    core.progress.refuse(Refuser::Room, None);
+                    there_is_room(core, &mut state);
                 }
                 Err(error) => {
                     let _ = fs::remove_file(&tmp);
-                    if !is_out_of_space(&error) {
+                    let refused = if is_out_of_space(&error) {
+                        core.disk_full("mappedFileSizeCommitLog")
+                    } else if is_out_of_resources(&error) {
+                        PutRefused::NotWritable(format!(
+                            "the next commitlog file {} cannot be made: {error}; raise the limit of open files or free memory, writes are taken again by themselves",
+                            tmp.display()
+                        ))
+                    } else {
                         return Err(RoomError::Io(error, tmp));
-                    }
-                    let refused = core.disk_full("mappedFileSizeCommitLog");
+                    };
                     state.not_before = Instant::now().checked_add(core.options.retention.interval_when_full);
                     if core.progress.refuse(Refuser::Room, Some(refused.clone())) {
                         core.clean_signal.wake();
-                        tracing::error!(path = %tmp.display(), %error, "no space for the next commitlog file");
+                        tracing::error!(path = %tmp.display(), %error, "the next commitlog file cannot be made for now");
                     }
                     return Err(RoomError::Refused(refused));
                 }
             }
         }
         Ok(())
+    }
+}
+
+/// Puts need not be refused any more.
+fn there_is_room(core: &Core, state: &mut State) {
+    state.not_before = None;
+    if core.progress.refuse(Refuser::Room, None) {
+        tracing::info!("there is room in the commitlog again");
     }
 }
 
@@ -139,8 +176,13 @@ fn make(core: &Core, tmp: &Path, policy: PreparePolicy, go_on: &mut dyn FnMut() 
 /// Gives a finished file its name, durably.
 fn publish(core: &Core, tmp: &Path, base: i64) -> io::Result<Arc<Segment>> {
     let path = core.options.commitlog_dir.join(file_name(base));
+    // Opened first: that may fail for want of a descriptor and be tried again, the sync may not.
+    let dir = File::open(&core.options.commitlog_dir)?;
     fs::rename(tmp, &path)?;
-    core.options.disk.sync_dir(&core.options.commitlog_dir)?;
+    if let Err(error) = dir.sync_all() {
+        core.fail(format!("making the name of {} durable failed: {error}", path.display()));
+        return Err(error);
+    }
     Segment::open(&core.options.disk, &path, base, core.options.segment_size).map(Arc::new)
 }
 
@@ -190,11 +232,12 @@ fn prepare_next(core: &Core) -> io::Result<()> {
     let made = make(core, &tmp, core.options.prepare, &mut || !core.is_stopping() && core.segments.room_end() == base);
     let result = made.and_then(|()| {
         // Under the lock, so that no shard makes the same file meanwhile.
-        let _state = core.roll.state();
+        let mut state = core.roll.state();
         if core.segments.room_end() != base {
             return Err(io::Error::from(io::ErrorKind::Interrupted));
         }
         core.segments.push(publish(core, &tmp, base)?);
+        there_is_room(core, &mut state);
         Counters::add(&core.progress.counters.prepared_segments, 1);
         Ok(())
     });

@@ -406,8 +406,17 @@ impl ConsumeQueue {
 
 /// Makes a path of [`ConsumeQueue::paths_to_sync`] durable. One that was removed meanwhile needs no sync.
 pub fn sync_path(path: &Path) -> io::Result<()> {
-    match std::fs::File::open(path).and_then(|file| file.sync_all()) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
-        result => result.map_err(|e| crate::tables::failed(path, "sync it", e)),
+    match open_to_sync(path)? {
+        Some(file) => file.sync_all().map_err(|e| crate::tables::failed(path, "sync it", e)),
+        None => Ok(()),
+    }
+}
+
+/// The first half of [`sync_path`], which may be tried again after an error; the sync itself may not.
+pub(crate) fn open_to_sync(path: &Path) -> io::Result<Option<std::fs::File>> {
+    match std::fs::File::open(path) {
+        Ok(file) => Ok(Some(file)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(crate::tables::failed(path, "open it for a sync", e)),
     }
 }

@@ -128,6 +128,11 @@ pub fn is_out_of_space(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENOSPC | libc::EDQUOT))
 }
 
+/// Whether an error says that descriptors or memory ran out: it passes when others give some back.
+pub(crate) fn is_out_of_resources(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM))
+}
+
 /// Zeros whose start is aligned for O_DIRECT.
 pub struct AlignedZeros {
     bytes: Vec<u8>,

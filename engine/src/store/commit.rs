@@ -16,7 +16,7 @@ use crate::consume_queue::Unit;
 use crate::error::StoreFailed;
 use crate::io::is_out_of_space;
 use crate::options::FlushMode;
-use crate::progress::{Counters, Refuser};
+use crate::progress::Counters;
 
 /// Bytes a shard's batch buffer keeps when it is empty.
 const BATCH_KEPT_BYTES: usize = 4 << 20;
@@ -139,15 +139,16 @@ impl<A> ShardStore<A> {
         let Some(last) = self.batch.pieces.last().map(Piece::end) else { return Ok(()) };
         match append::write(&self.core, &mut self.view, &self.batch.bytes, &self.batch.pieces) {
             Ok(()) => {
-                self.batch.write_again = None;
-                self.core.progress.refuse(Refuser::Write, None);
+                if self.batch.write_again.take().is_some() {
+                    self.core.progress.write_found_space();
+                }
                 self.written(last);
                 Ok(())
             }
             Err(WriteError { error, path, position }) if is_out_of_space(&error) => {
-                self.batch.write_again = Some(Instant::now() + WRITE_AGAIN);
+                let is_new = self.batch.write_again.replace(Instant::now() + WRITE_AGAIN).is_none();
                 let refusal = self.core.disk_full("storePathCommitLog");
-                if self.core.progress.refuse(Refuser::Write, Some(refusal)) {
+                if self.core.progress.write_waits(is_new, refusal) {
                     tracing::error!(path = %path.display(), position, %error, "no space to write messages; it is tried again");
                 }
                 Ok(())

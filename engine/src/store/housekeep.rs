@@ -84,11 +84,11 @@ impl<A> ShardStore<A> {
             let queues = &self.queues;
             self.dirty.retain(|slot| queues.get(*slot).is_some_and(|queue| queue.dirty && !queue.deleted));
         }
-        self.tell_write_back(written, failed);
+        self.tell_write_back(failed);
     }
 
     /// Refuses puts while a consume queue cannot be written, because its units stay in memory.
-    fn tell_write_back(&mut self, written: usize, failed: Option<(PathBuf, io::Error)>) {
+    fn tell_write_back(&mut self, failed: Option<(PathBuf, io::Error)>) {
         match failed {
             Some((path, error)) => {
                 // The pass, and the round it was for, begin again at the next call.
@@ -105,7 +105,8 @@ impl<A> ShardStore<A> {
                 }
                 self.last_write_back = None;
             }
-            None if self.write_back_failed && written > 0 && self.writing.is_empty() => {
+            // After a failure every queue gets its turn again; that there was none left to write is a good end, too.
+            None if self.write_back_failed && self.writing.is_empty() => {
                 self.write_back_failed = false;
                 if self.core.progress.refuse(Refuser::Queues, None) {
                     tracing::info!("consume queues are written again");

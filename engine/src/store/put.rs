@@ -147,6 +147,13 @@ impl<A> ShardStore<A> {
         if self.closed {
             return Err(PutRefused::ShuttingDown);
         }
-        self.core.progress.refused().map_or(Ok(()), Err)
+        if let Some(refused) = self.core.progress.refused() {
+            return Err(refused);
+        }
+        if self.batch.write_again.is_some() {
+            // The batch has its place in the log already and takes no more.
+            return Err(self.core.disk_full("storePathCommitLog"));
+        }
+        Ok(())
     }
 }

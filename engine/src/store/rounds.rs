@@ -5,6 +5,7 @@
 //! the watermark passes their records, the files then hold every unit below the taken offset. The thread syncs the
 //! paths and writes the checkpoint. Closing works the same way, with the shards' final digests.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -12,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use super::core::Core;
 use crate::checkpoint::{Checkpoint, Extension, Timestamps, boot_hash};
-use crate::consume_queue::sync_path;
+use crate::consume_queue::open_to_sync;
 use crate::progress::Counters;
 
 /// Digest over a set of queues; the order does not matter.
@@ -41,6 +42,9 @@ struct State {
     closing_digest: Digest,
     /// Paths not yet synced; kept over failed rounds.
     paths: Vec<PathBuf>,
+    /// A sync failed. The kernel may have dropped what it could not write and would say that the next one succeeds, so
+    /// this process vouches for no consume queue any more.
+    sync_failed: bool,
 }
 
 /// See the module's head.
@@ -94,7 +98,43 @@ impl Rounds {
     /// The digest of all shards if every one of them closed cleanly.
     pub(crate) fn closing_digest(&self) -> Option<Digest> {
         let state = self.state();
-        (state.closed == self.shards && !state.unclean).then_some(state.closing_digest)
+        (state.closed == self.shards && !state.unclean && !state.sync_failed).then_some(state.closing_digest)
+    }
+
+    /// Syncs what shards have handed over. `false` when that is not finished: an error, or `go_on` says so.
+    fn sync_paths(&self, core: &Core, go_on: impl Fn() -> bool) -> bool {
+        loop {
+            let mut state = self.state();
+            if state.sync_failed {
+                return false;
+            }
+            let Some(path) = state.paths.pop() else { return true };
+            drop(state);
+            let opened = if go_on() { open_to_sync(&path) } else { Err(io::ErrorKind::Interrupted.into()) };
+            match opened {
+                Ok(None) => {}
+                Ok(Some(file)) => {
+                    let synced = core.options.disk.before_sync().and_then(|()| file.sync_all());
+                    if let Err(error) = synced {
+                        tracing::error!(path = %path.display(), %error, "a consume queue could not be made durable; this process writes no checkpoint any more, the next start reads the log from the last one on");
+                        self.state().sync_failed = true;
+                        return false;
+                    }
+                }
+                Err(error) => {
+                    if error.kind() != io::ErrorKind::Interrupted {
+                        tracing::warn!(path = %path.display(), %error, "a consume queue could not be opened for its sync; the checkpoint stays where it is for now");
+                    }
+                    self.state().paths.push(path);
+                    return false;
+                }
+            }
+        }
+    }
+
+    /// The last syncs of a stop: what the shards handed over and the thread did not get to. `false` if they failed.
+    pub(crate) fn sync_rest(&self, core: &Core) -> bool {
+        self.sync_paths(core, || true)
     }
 
     /// Asks for a round soon, even if the log has not moved.
@@ -131,7 +171,7 @@ pub(crate) fn run(core: &Core) {
         }
         let hurry = std::mem::take(&mut state.hurry);
         drop(state);
-        if core.is_stopping() || core.progress.is_failed() {
+        if core.is_stopping() || core.progress.is_failed() || rounds.state().sync_failed {
             return;
         }
         let (bound, timestamp) = core.tail.snapshot();
@@ -162,19 +202,8 @@ fn one_round(core: &Core, bound: i64, timestamp: i64) -> bool {
         state = rounds.wait(state, Duration::from_millis(500));
     }
     let digest = state.digest;
-    let paths = std::mem::take(&mut state.paths);
     drop(state);
-    for (at, path) in paths.iter().enumerate() {
-        if let Err(error) = sync_path(path) {
-            tracing::error!(path = %path.display(), %error, "a consume queue could not be made durable; the checkpoint stays where it is");
-            rounds.state().paths.extend(paths.get(at..).unwrap_or(&[]).iter().cloned());
-            return false;
-        }
-        if core.is_stopping() {
-            return false;
-        }
-    }
-    write(core, bound, timestamp, digest, false)
+    rounds.sync_paths(core, || !core.is_stopping()) && write(core, bound, timestamp, digest, false)
 }
 
 /// Writes the checkpoint.

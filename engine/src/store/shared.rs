@@ -3,6 +3,7 @@
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use protocol::message::{Peek, layout, peek};
 
@@ -17,6 +18,9 @@ use crate::options::{FlushWay, StoreOptions};
 use crate::progress::{Counters, Refuser};
 use crate::recover::DamagedRange;
 use crate::{abort, clean};
+
+/// How long a stop waits for a flush on a ring whose shard may have ended already.
+const RING_WAIT: Duration = Duration::from_secs(5);
 
 /// See the module's head.
 pub struct Shared {
@@ -175,11 +179,22 @@ impl Shared {
             return Err(failure);
         }
         self.flush_rest();
+        // Of two syncs at a time only one is told of an error: the ring's word counts as well.
+        let ring_ended = core.flush_signal.wait_for_ring(RING_WAIT);
         if let Some(failure) = self.failure() {
             return Err(failure);
         }
         self.stop_follower();
+        if !ring_ended {
+            abort::note_failure(&core.options.abort_path);
+            tracing::warn!("a flush was still under way when the store stopped; the next start recovers it");
+            return Ok(());
+        }
         let end = core.tail.watermark();
+        if !core.rounds.sync_rest(core) {
+            tracing::warn!("the store stops with consume queues that are not durable; the next start recovers it");
+            return Ok(());
+        }
         let Some(digest) = core.rounds.closing_digest().filter(|_| core.tail.next() == end) else {
             tracing::warn!("the store stops without every shard having closed; the next start recovers it");
             return Ok(());
@@ -214,9 +229,13 @@ impl Shared {
     /// Files made ready for a log that now ends before them. Java deletes its own so on a clean stop, too.
     fn remove_unused_segments(&self, end: i64) {
         let list = self.core.segments.snapshot();
-        for segment in list.iter().skip(1).filter(|segment| segment.base() >= end) {
-            if let Err(error) = std::fs::remove_file(segment.path()) {
+        // Newest first, each durably: a crash in between leaves no gap, with which no start would succeed.
+        for segment in list.iter().skip(1).rev().take_while(|segment| segment.base() >= end) {
+            let removed = std::fs::remove_file(segment.path())
+                .and_then(|()| self.core.options.disk.sync_dir(&self.core.options.commitlog_dir));
+            if let Err(error) = removed {
                 tracing::warn!(path = %segment.path().display(), %error, "an unused commitlog file stays");
+                break;
             }
         }
         let entries = std::fs::read_dir(&self.core.options.commitlog_dir).into_iter().flatten().flatten();
