@@ -32,6 +32,9 @@ final class Delay extends Case {
             return org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus.CONSUME_SUCCESS;
         });
         consumer.start();
+        // The client may take up to 30 s to its first pull; that is not the delay's lateness.
+        send(producer, ledger, message(topic, "T0", "first"));
+        ledger.await(1, 90000);
         java.util.Map<Ledger.Entry, long[]> sent = new java.util.LinkedHashMap<>();
         for (int i = 0; i < 40; i++) {
             int level = 3 - i % 4;
