@@ -6,16 +6,17 @@
 //! meanwhile. The end is taken before the sync is asked for. A failed sync is final: it is never tried again, because
 //! the kernel may have dropped the pages and would report success.
 
+use std::fs::File;
 use std::future::poll_fn;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use super::segment::Segment;
-use crate::io::ring;
+use crate::io::{Disk, ring};
 use crate::options::FlushMode;
 use crate::progress::Counters;
 use crate::store::Shared;
@@ -87,9 +88,10 @@ pub struct FlushSignal {
     called: AtomicBool,
     parked: AtomicBool,
     waiter: Mutex<Option<Waker>>,
-    /// A sync is under way on a ring; its outcome is told before this is taken back.
-    ring_syncing: Mutex<bool>,
-    ring_synced: Condvar,
+    /// While a sync is under way on a ring: its files, opened once more before it began. Each open file is told of an
+    /// error on its own, so these learn the outcome even if the ring goes before it could tell. Taken back after the
+    /// outcome was told.
+    witnesses: Mutex<Vec<io::Result<File>>>,
 }
 
 impl FlushSignal {
@@ -104,17 +106,15 @@ impl FlushSignal {
         }
     }
 
-    fn set_ring_syncing(&self, syncing: bool) {
-        *self.ring_syncing.lock().unwrap_or_else(PoisonError::into_inner) = syncing;
-        self.ring_synced.notify_all();
+    fn set_witnesses(&self, witnesses: Vec<io::Result<File>>) {
+        *self.witnesses.lock().unwrap_or_else(PoisonError::into_inner) = witnesses;
     }
 
-    /// Waits until no sync is under way on a ring, at most `limit`; `false` if one still is, which may never end when
-    /// its shard is gone.
-    pub(crate) fn wait_for_ring(&self, limit: Duration) -> bool {
-        let syncing = self.ring_syncing.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.ring_synced.wait_timeout_while(syncing, limit, |syncing| *syncing);
-        !*waited.unwrap_or_else(PoisonError::into_inner).0
+    /// Learns how the sync that is under way on a ring ends, if one is; the ring's shard may be gone. Blocks on the
+    /// disk.
+    pub(crate) fn settle_ring(&self, disk: &Disk) -> io::Result<()> {
+        let witnesses = std::mem::take(&mut *self.witnesses.lock().unwrap_or_else(PoisonError::into_inner));
+        witnesses.into_iter().try_for_each(|file| disk.sync_data(&file?))
     }
 
     /// Takes a call if one came; else has `waker` called at the next one.
@@ -221,8 +221,9 @@ pub async fn run_on_ring(shared: Arc<Shared>) {
             Next::Sync { from, to } => {
                 let began = start.elapsed();
                 let mut result = Ok(());
-                core.flush_signal.set_ring_syncing(true);
-                for segment in touched(&core, from, to) {
+                let segments = touched(&core, from, to);
+                core.flush_signal.set_witnesses(segments.iter().map(|segment| File::open(segment.path())).collect());
+                for segment in segments {
                     result = ring::sync_data(&core.options.disk, segment.file()).await;
                     if result.is_err() {
                         break;
@@ -230,7 +231,7 @@ pub async fn run_on_ring(shared: Arc<Shared>) {
                 }
                 let took = start.elapsed().saturating_sub(began);
                 let goes_on = finished(&core, &mut decider, to, began, took, result);
-                core.flush_signal.set_ring_syncing(false);
+                core.flush_signal.set_witnesses(Vec::new());
                 if !goes_on {
                     return;
                 }
@@ -277,6 +278,24 @@ mod tests {
         assert_eq!(decider.next(MS, 101, true), Next::Sync { from: 100, to: 101 });
         decider.synced(1100, 500 * MS);
         assert_eq!(decider.next(501 * MS, 1101, false), Next::Wait(Some(499 * MS)));
+    }
+
+    #[test]
+    fn a_sync_left_under_way_is_asked_about_once() {
+        let dir = crate::store::testing::TempDir::new("witness");
+        let path = dir.path().join("file");
+        std::fs::write(&path, "x").expect("written");
+        let faults = Arc::new(crate::io::Faults::default());
+        let disk = Disk::with_faults(faults.clone());
+        let signal = FlushSignal::default();
+        faults.fail_syncs(0, 1, libc::EIO);
+        signal.settle_ring(&disk).expect("nothing is under way");
+        signal.set_witnesses(vec![File::open(&path)]);
+        assert_eq!(signal.settle_ring(&disk).expect_err("told").raw_os_error(), Some(libc::EIO));
+        signal.set_witnesses(vec![File::open(&path)]);
+        signal.settle_ring(&disk).expect("durable");
+        signal.set_witnesses(vec![File::open(dir.path().join("none"))]);
+        signal.settle_ring(&disk).expect_err("nobody knows");
     }
 
     #[test]

@@ -3,7 +3,6 @@
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use protocol::message::{Peek, layout, peek};
 
@@ -18,9 +17,6 @@ use crate::options::{FlushWay, StoreOptions};
 use crate::progress::{Counters, Refuser};
 use crate::recover::DamagedRange;
 use crate::{abort, clean};
-
-/// How long a stop waits for a flush on a ring whose shard may have ended already.
-const RING_WAIT: Duration = Duration::from_secs(5);
 
 /// See the module's head.
 pub struct Shared {
@@ -179,17 +175,15 @@ impl Shared {
             return Err(failure);
         }
         self.flush_rest();
-        // Of two syncs at a time only one is told of an error: the ring's word counts as well.
-        let ring_ended = core.flush_signal.wait_for_ring(RING_WAIT);
+        // An error is told once for an open file, and a sync on the ring shares it: it may have been told to a task that
+        // is gone.
+        if let Err(error) = core.flush_signal.settle_ring(&core.options.disk) {
+            core.fail(format!("the last fdatasync of {} failed: {error}", core.options.commitlog_dir.display()));
+        }
         if let Some(failure) = self.failure() {
             return Err(failure);
         }
         self.stop_follower();
-        if !ring_ended {
-            abort::note_failure(&core.options.abort_path);
-            tracing::warn!("a flush was still under way when the store stopped; the next start recovers it");
-            return Ok(());
-        }
         let end = core.tail.watermark();
         if !core.rounds.sync_rest(core) {
             tracing::warn!("the store stops with consume queues that are not durable; the next start recovers it");
