@@ -25,6 +25,7 @@ fn has_no_body(code: i32) -> bool {
     matches!(
         code,
         request::PULL_MESSAGE
+            | request::LITE_PULL_MESSAGE
             | request::QUERY_MESSAGE
             | request::QUERY_CONSUMER_OFFSET
             | request::UPDATE_CONSUMER_OFFSET
@@ -73,7 +74,8 @@ pub fn handle(core: &mut Core, call: &Call<'_>) -> Handled {
         request::SEND_MESSAGE | request::SEND_MESSAGE_V2 | request::SEND_BATCH_MESSAGE => {
             send_message::handle(core, call)
         }
-        request::PULL_MESSAGE => pull_message::handle(core, call),
+        // 361 is how 5.x lite pull consumers pull; Java 4.9.7 refuses it and they get nothing.
+        request::PULL_MESSAGE | request::LITE_PULL_MESSAGE => pull_message::handle(core, call),
         request::CONSUMER_SEND_MSG_BACK => send_back::handle(core, call),
         request::QUERY_MESSAGE => query_message::handle(core, call),
         request::VIEW_MESSAGE_BY_ID => view_message::handle(core, call),
