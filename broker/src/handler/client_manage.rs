@@ -11,7 +11,6 @@ use protocol::header::{GetConsumerListByGroupHeader, UnregisterClientHeader};
 use crate::call::{Call, Handled, Next, Refusal};
 use crate::core::Core;
 use crate::home::Home;
-use crate::tables::Ticket;
 
 /// Consumer and producer groups one client may name.
 const GROUPS_MAX: usize = 4096;
@@ -26,42 +25,29 @@ pub fn heartbeat(core: &mut Core, home: &mut Home, call: &Call<'_>) -> Handled {
     if data.consumer_data_set.len() + data.producer_data_set.len() > GROUPS_MAX {
         return Err(Refusal::new(response::SYSTEM_ERROR, format!("more than {GROUPS_MAX} groups in one heartbeat")));
     }
-    // Groups and retry topics first: an answered heartbeat promises that they are there.
-    if let Some(ticket) = groups_of(core, home, &data)? {
-        return Ok(Next::Park(ticket));
-    }
-    // The client asks a nameserver for its retry topic next, and would wait twenty seconds to ask again.
-    if call.durable && !call.told {
-        return Ok(Next::Tell);
+    for consumer in &data.consumer_data_set {
+        protocol::topic::check_group_name(&consumer.group_name)
+            .map_err(|error| Refusal::new(response::SYSTEM_ERROR, format!("the consumer group is refused: {error}")))?;
     }
     let language = call.command.language.0;
     let changes = home.clients.heartbeat(core.now_ms, call.to.conn, language, call.command.version, &data);
     home.groups_changed(core, changes);
+    // Answered at once, as in Java: clients that share a connection race their own start against this answer. A group
+    // or retry topic that is not on disk yet is made again by the next heartbeat.
+    make_groups(core.now_ms, home, &data);
     core.reply(&call.to, response::SUCCESS, None, |_| {});
     Ok(Next::Done)
 }
 
-/// Makes what a heartbeat's consumers need; the ticket to wait for while something is not published
-/// yet. The request runs again then, and asks again.
-fn groups_of(core: &mut Core, home: &mut Home, data: &HeartbeatData) -> Result<Option<Ticket>, Refusal> {
-    let now_ms = core.now_ms;
-    let mut wait = None;
+/// Makes the groups and retry topics of a heartbeat's consumers.
+fn make_groups(now_ms: i64, home: &mut Home, data: &HeartbeatData) {
     for consumer in &data.consumer_data_set {
         let name = &consumer.group_name;
-        protocol::topic::check_group_name(name)
-            .map_err(|error| Refusal::new(response::SYSTEM_ERROR, format!("the consumer group is refused: {error}")))?;
         // A group that may not be made is registered all the same; its pulls are refused (Java 4.9.7).
-        let Some(ticket) = home.group(now_ms, name) else { continue };
-        if !core.groups.contains_key(name) {
-            wait = Some(ticket);
-        }
-        if let Some(ticket) = home.retry_topic(now_ms, name, consumer.unit_mode)
-            && !core.topics.contains_key(&protocol::topic::retry_topic(name))
-        {
-            wait = Some(ticket);
+        if home.group(now_ms, name).is_some() {
+            home.retry_topic(now_ms, name, consumer.unit_mode);
         }
     }
-    Ok(wait)
 }
 
 /// A client leaves a group.
