@@ -30,15 +30,7 @@ impl ReplyTo {
 
     /// Header of an answer. Stamped as Java 4.9.7: its clients learn from it what the broker can do.
     pub fn head<'a>(&self, code: i32, remark: Option<&'a str>) -> Head<'a> {
-        Head {
-            code,
-            language: protocol::language::Language::JAVA,
-            version: protocol::version::CURRENT,
-            opaque: self.opaque,
-            flag: protocol::command::FLAG_RESPONSE,
-            remark,
-            form: self.form,
-        }
+        Head::reply(self.opaque, self.form, code, remark)
     }
 }
 

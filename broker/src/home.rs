@@ -132,11 +132,6 @@ impl Home {
         Ticket { table, number: self.writes[table as usize].number }
     }
 
-    /// Whether a change is durable.
-    pub fn is_durable(&self, ticket: Ticket) -> bool {
-        self.writes[ticket.table as usize].written >= ticket.number
-    }
-
     /// Lets a request wait for a change; gives it back when too many wait.
     pub fn park(&mut self, ticket: Ticket, forwarded: Forwarded) -> Result<(), Forwarded> {
         if self.parked.len() >= PARKED_MAX || self.parked_bytes >= PARKED_BYTES_MAX {

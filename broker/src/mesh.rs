@@ -22,7 +22,8 @@ pub enum ToShard {
     Accepted(AcceptedFd),
     /// A request for something this shard owns.
     Request(Forwarded),
-    /// An answer for a connection of this shard.
+    /// An answer for a connection of this shard, from another shard or from a thread that read what a shard must not wait
+    /// for.
     Reply(Reply),
     /// A message the broker itself stores in a queue of this shard.
     Put(Box<OwnedPut>),
@@ -40,8 +41,6 @@ pub enum ToShard {
     Close(ConnId),
     /// The table writer finished (home only).
     TablesWritten { ticket: Ticket, result: Result<(), String> },
-    /// A thread read what a shard must not wait for; the answer can be written now.
-    Read(Box<ReadDone>),
     /// No new work; held pulls are answered, progress is exported.
     Stop,
     /// Every other shard has ended: write the tables and end (home only).
@@ -134,13 +133,4 @@ pub enum Ack {
     Delayed { shard: usize, level: usize, queue_offset: i64 },
     /// Nobody asked for it.
     Nobody,
-}
-
-/// Something an ordinary thread read for a request.
-#[derive(Debug)]
-pub enum ReadDone {
-    /// The bytes of these ranges are in the page cache now: the answer can be sent.
-    Warm { reply: Reply },
-    /// Answer with these bytes.
-    Reply(Reply),
 }

@@ -12,11 +12,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use protocol::FieldWriter;
 use protocol::body::{Body, DataVersion, KvTable, RegisterBrokerBody, TopicConfigSerializeWrapper};
 use protocol::code::{request, response};
 use protocol::command::HeaderForm;
 use protocol::header::{QueryDataVersionHeader, RegisterBrokerHeader, UnregisterBrokerHeader};
-use remoting::blocking::Channel;
+use remoting::blocking::{Answer, Channel};
 
 use crate::env::Env;
 use crate::mesh::ToShard;
@@ -202,6 +203,12 @@ impl Registrar {
         self.channel.as_mut().ok_or_else(|| "no connection".into())
     }
 
+    /// A request on this nameserver's connection, which is opened when there is none.
+    fn ask(&mut self, code: i32, fields: impl FnOnce(&mut FieldWriter<'_>), body: &[u8]) -> Result<Answer, Failure> {
+        let timeout = Duration::from_millis(self.env.options.register_timeout_ms);
+        Ok(self.channel()?.call(code, HeaderForm::Json, fields, body, timeout)?)
+    }
+
     fn register(&mut self, snapshot: &TopicSnapshot, changed: bool) -> Result<(), Failure> {
         let ask_first = snapshot.topics.len() >= MANY_TOPICS || !self.env.options.force_register;
         if !changed && ask_first && !self.version_changed(&snapshot.version)? {
@@ -232,14 +239,7 @@ impl Registrar {
             compressed,
             body_crc32: protocol::message::crc32(&body) as i32,
         };
-        let timeout = Duration::from_millis(options.register_timeout_ms);
-        let answer = self.channel()?.call(
-            request::REGISTER_BROKER,
-            HeaderForm::Json,
-            |fields| header.encode(fields),
-            &body,
-            timeout,
-        )?;
+        let answer = self.ask(request::REGISTER_BROKER, |fields| header.encode(fields), &body)?;
         let command = answer.command();
         if command.code != response::SUCCESS {
             let remark = command.remark.as_ref().map(|text| text.to_string()).unwrap_or_default();
@@ -266,14 +266,7 @@ impl Registrar {
             broker_id: options.id,
         };
         let body = version.to_json();
-        let timeout = Duration::from_millis(options.register_timeout_ms);
-        let answer = self.channel()?.call(
-            request::QUERY_DATA_VERSION,
-            HeaderForm::Json,
-            |fields| header.encode(fields),
-            &body,
-            timeout,
-        )?;
+        let answer = self.ask(request::QUERY_DATA_VERSION, |fields| header.encode(fields), &body)?;
         let command = answer.command();
         let unchanged = command.fields.get("changed").is_some_and(|value| value.eq_ignore_ascii_case("false"));
         Ok(command.code != response::SUCCESS || !unchanged)

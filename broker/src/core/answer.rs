@@ -75,7 +75,7 @@ impl Core {
             for range in &reply.ranges {
                 range.warm();
             }
-            inbox.post(ToShard::Read(Box::new(ReadDone::Warm { reply })));
+            inbox.post(ToShard::Reply(reply));
         });
         if !accepted {
             let refusal =

@@ -30,7 +30,7 @@ use crate::dispatch;
 use crate::env::Env;
 use crate::holds::Holds;
 use crate::home::Home;
-use crate::mesh::{Ack, GroupSubscriptions, OwnedPut, ReadDone, Reply, TableChange, ToShard};
+use crate::mesh::{Ack, GroupSubscriptions, OwnedPut, Reply, TableChange, ToShard};
 use crate::offsets::OffsetTable;
 
 /// Messages taken from the other shards in one turn.

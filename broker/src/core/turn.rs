@@ -118,9 +118,6 @@ impl Core {
                     }
                 }
             }
-            ToShard::Read(done) => match *done {
-                ReadDone::Warm { reply } | ReadDone::Reply(reply) => self.write_reply(reply),
-            },
             ToShard::Stop => self.stop(),
             ToShard::Finish => self.finishing = true,
         }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 
 use protocol::body::{Body, ConsumerListByGroup, HeartbeatData};
 use protocol::code::{request, response};
-use protocol::command::{FLAG_ONEWAY, Head, HeaderForm, write_command};
+use protocol::command::{Head, write_command};
 use protocol::header::{GetConsumerListByGroupHeader, UnregisterClientHeader};
 
 use crate::call::{Call, Handled, Next, Refusal};
@@ -95,15 +95,7 @@ pub fn check_config(core: &mut Core, call: &Call<'_>) -> Handled {
 pub fn consumer_ids_changed(group: &str) -> Vec<u8> {
     // Opaque ids of the broker's own requests; clients keep them apart from their own.
     static OPAQUE: AtomicI32 = AtomicI32::new(1);
-    let head = Head {
-        code: request::NOTIFY_CONSUMER_IDS_CHANGED,
-        language: protocol::language::Language::JAVA,
-        version: protocol::version::CURRENT,
-        opaque: OPAQUE.fetch_add(1, Ordering::Relaxed),
-        flag: FLAG_ONEWAY,
-        remark: None,
-        form: HeaderForm::Json,
-    };
+    let head = Head::oneway(request::NOTIFY_CONSUMER_IDS_CHANGED, OPAQUE.fetch_add(1, Ordering::Relaxed));
     let mut bytes = Vec::with_capacity(192);
     write_command(&mut bytes, &head, |fields| fields.str("consumerGroup", group), 0);
     bytes

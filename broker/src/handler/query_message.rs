@@ -9,7 +9,7 @@ use protocol::header::QueryMessageHeader;
 
 use crate::call::{Call, Handled, Next, Refusal};
 use crate::core::Core;
-use crate::mesh::{ReadDone, Reply, ToShard};
+use crate::mesh::{Reply, ToShard};
 
 /// Handles a query.
 pub fn handle(core: &mut Core, call: &Call<'_>) -> Handled {
@@ -41,7 +41,7 @@ pub fn handle(core: &mut Core, call: &Call<'_>) -> Handled {
         write_command(&mut bytes, &to.head(code, remark), fields, len);
         if !to.oneway {
             let reply = Reply { conn: to.conn, bytes, ranges: found.ranges };
-            inbox.post(ToShard::Read(Box::new(ReadDone::Reply(reply))));
+            inbox.post(ToShard::Reply(reply));
         }
     });
     if accepted {

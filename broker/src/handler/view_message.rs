@@ -7,7 +7,7 @@ use protocol::header::ViewMessageByIdHeader;
 
 use crate::call::{Call, Handled, Next, Refusal};
 use crate::core::Core;
-use crate::mesh::{ReadDone, Reply, ToShard};
+use crate::mesh::{Reply, ToShard};
 
 /// Handles a look-up by offset message id, whose offset the client has taken out of it.
 pub fn handle(core: &mut Core, call: &Call<'_>) -> Handled {
@@ -31,7 +31,7 @@ pub fn handle(core: &mut Core, call: &Call<'_>) -> Handled {
             }
         };
         if !to.oneway {
-            inbox.post(ToShard::Read(Box::new(ReadDone::Reply(Reply { conn: to.conn, bytes, ranges }))));
+            inbox.post(ToShard::Reply(Reply { conn: to.conn, bytes, ranges }));
         }
     });
     if accepted {
