@@ -11,4 +11,5 @@ pub mod first_ack;
 pub mod link;
 pub mod machine;
 pub mod produce;
+pub mod result;
 pub mod template;
