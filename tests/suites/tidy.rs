@@ -53,7 +53,22 @@ const EDGES: &[(&str, &[&str])] = &[
     ),
     ("client", &["protocol", "remoting"]),
     ("ringmq", &["nameserver", "broker", "config", "engine", "shard", "clap", "tracing", "libc"]),
-    ("bench", &["protocol", "client", "hdrhistogram", "clap", "libc"]),
+    (
+        "bench",
+        &[
+            "protocol",
+            "client",
+            "hdrhistogram",
+            "clap",
+            "libc",
+            "serde",
+            "serde_json",
+            "crc32fast",
+            "base64",
+            "indicatif",
+            "toml",
+        ],
+    ),
     ("tests", &["protocol", "client", "checker", "config", "serde", "serde_json", "libc"]),
     ("tests/checker", &["serde", "serde_json"]),
 ];
