@@ -88,6 +88,8 @@ fn store(settings: &StoreSettings, shards: usize) -> StoreOptions {
     options.flush_way = match settings.flush_way {
         FlushWay::Ring => engine::FlushWay::Ring,
         FlushWay::Thread => engine::FlushWay::Thread,
+        FlushWay::Inline => engine::FlushWay::Inline,
+        FlushWay::Auto => engine::FlushWay::Auto,
     };
     options.flush_interval = ms(settings.flush_interval_ms);
     options.sync_flush_timeout = ms(settings.sync_flush_timeout_ms);

@@ -33,6 +33,8 @@ pub enum FlushDiskType {
 pub enum FlushWay {
     Ring,
     Thread,
+    Inline,
+    Auto,
 }
 
 /// segmentPrepare: what is done to the next commit log file before it is needed.
@@ -285,6 +287,8 @@ impl StoreSettings {
             },
             flush_way: match values.text("flushWay") {
                 Some("thread") => FlushWay::Thread,
+                Some("inline") => FlushWay::Inline,
+                Some("auto") => FlushWay::Auto,
                 _ => FlushWay::Ring,
             },
             flush_interval_ms: number("flushIntervalCommitLog"),

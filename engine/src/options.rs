@@ -18,13 +18,18 @@ pub enum FlushMode {
     Sync,
 }
 
-/// Who calls fdatasync.
+/// Who calls fdatasync (`flushWay`). The write itself is the same in each: one pwritev into the page cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FlushWay {
     /// A task on shard 0, through its ring: the broker runs [`crate::flush::run_on_ring`] there.
     Ring,
     /// A thread of the store (the default: io-wq workers inherit the shard's pinning, a thread does not).
     Thread,
+    /// Under SYNC_FLUSH the shard that wrote, in the same turn: nothing else runs on it meanwhile. The thread does the
+    /// rest: what nobody waits for, what is written while another shard syncs, and all of ASYNC_FLUSH.
+    Inline,
+    /// `Inline` while the disk has shown to be fast, otherwise `Thread`.
+    Auto,
 }
 
 /// How the next segment is made ready.
@@ -162,7 +167,8 @@ pub struct StoreOptions {
     pub flush_interval: Duration,
     /// Under ASYNC_FLUSH a flush starts early once this much is dirty.
     pub flush_step_bytes: u64,
-    /// How long the flush thread spins for the next request before it parks. 0 unless a core is free for it.
+    /// After a sync the flush thread looks for the next request for about a sync's time before it parks, at most for
+    /// this long, and only where there are more cores than shards.
     pub flush_spin: Duration,
     /// `syncFlushTimeout`
     pub sync_flush_timeout: Duration,
@@ -208,7 +214,7 @@ impl StoreOptions {
             flush_way: FlushWay::Thread,
             flush_interval: Duration::from_millis(500),
             flush_step_bytes: 16 << 20,
-            flush_spin: Duration::ZERO,
+            flush_spin: Duration::from_micros(200),
             sync_flush_timeout: Duration::from_secs(5),
             max_body_size: 4 << 20,
             shards: 1,

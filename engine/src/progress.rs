@@ -53,8 +53,12 @@ pub struct Counters {
     pub batches: AtomicU64,
     /// Completed flushes.
     pub flushes: AtomicU64,
+    /// Of these, flushes a shard made by itself.
+    pub inline_flushes: AtomicU64,
     /// Microseconds the last flush took.
     pub last_flush_us: AtomicU64,
+    /// Microseconds a flush takes: the median of the last hundred.
+    pub median_flush_us: AtomicU64,
     /// Microseconds the slowest flush took.
     pub slowest_flush_us: AtomicU64,
     /// Segments made by a shard because the next one was not ready.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use common::{Dir, Rig, msg, options, sync};
 use engine::io::{Disk, Faults, Space, SpaceProbe};
-use engine::{FlushMode, GetStatus, PutRefused, PutStatus, StoreOptions};
+use engine::{FlushMode, FlushWay, GetStatus, PutRefused, PutStatus, StoreOptions};
 
 fn faulty(dir: &Dir, flush: FlushMode) -> (StoreOptions, Arc<Faults>) {
     let faults = Arc::new(Faults::default());
@@ -395,12 +395,16 @@ fn expired_files_go_when_asked_for() {
 /// Shards driven by threads: whoever waits is woken when the flusher or another shard moved what it waits for.
 #[test]
 fn waiting_shards_are_woken() {
-    for sync_flush in [false, true] {
+    let thread = FlushWay::Thread;
+    for (flush, way) in [
+        (FlushMode::Async, thread),
+        (FlushMode::Sync, thread),
+        (FlushMode::Sync, FlushWay::Inline),
+        (FlushMode::Sync, FlushWay::Auto),
+    ] {
         let dir = Dir::new("threads");
         let mut options = options(dir.path());
-        if sync_flush {
-            options = sync(options);
-        }
+        (options.flush, options.flush_way) = (flush, way);
         options.shards = 3;
         let opened = engine::open(options).unwrap_or_else(|error| panic!("{error}"));
         opened.mark_running().unwrap_or_else(|error| panic!("{error}"));

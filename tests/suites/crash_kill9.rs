@@ -1,6 +1,6 @@
 //! The process is killed under load, again and again: nothing acked is lost, nothing else changes.
 //!
-//! For each flush mode one store goes through RINGMQ_KILL_CYCLES kills (3 unless said). The moments are random; the
+//! For each flush mode and each way to flush one store goes through RINGMQ_KILL_CYCLES kills (3 unless said). The moments are random; the
 //! seed is printed and RINGMQ_SEED repeats it. At the end every queue is drained and the checker judges the history.
 
 use std::fs::File;
@@ -21,18 +21,22 @@ const LOOKUPS: usize = 100;
 
 fn main() {
     suite::run(&[
-        Case { name: "async_flush_survives_kill9", run: || kill_cycles("ASYNC_FLUSH") },
-        Case { name: "sync_flush_survives_kill9", run: || kill_cycles("SYNC_FLUSH") },
+        Case { name: "async_flush_by_ring_survives_kill9", run: || kill_cycles("ASYNC_FLUSH", "ring") },
+        Case { name: "async_flush_by_thread_survives_kill9", run: || kill_cycles("ASYNC_FLUSH", "thread") },
+        Case { name: "sync_flush_by_ring_survives_kill9", run: || kill_cycles("SYNC_FLUSH", "ring") },
+        Case { name: "sync_flush_by_thread_survives_kill9", run: || kill_cycles("SYNC_FLUSH", "thread") },
+        Case { name: "sync_flush_inline_survives_kill9", run: || kill_cycles("SYNC_FLUSH", "inline") },
+        Case { name: "sync_flush_auto_survives_kill9", run: || kill_cycles("SYNC_FLUSH", "auto") },
         Case { name: "control_a_lost_tail_is_noticed", run: lost_tail_is_noticed },
     ]);
 }
 
-fn kill_cycles(flush: &str) -> Outcome {
+fn kill_cycles(flush: &str, way: &str) -> Outcome {
     let cycles = env_number("RINGMQ_KILL_CYCLES", 3);
     let seed = Rng::seed_of_run();
-    println!("{flush}: {cycles} kills, RINGMQ_SEED={seed}");
+    println!("{flush}, flushWay={way}: {cycles} kills, RINGMQ_SEED={seed}");
     let mut rng = Rng::new(seed);
-    let mut server = spec(flush).start();
+    let mut server = spec(flush).set("flushWay", way).start();
     let run = Run::start(&server, LoadSpec::mixed(seed));
     for cycle in 1..=cycles {
         run.wait_acked(ACKS_A_CYCLE, PATIENCE).unwrap_or_else(|problem| panic!("cycle {cycle}: {problem}"));

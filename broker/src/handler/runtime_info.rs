@@ -86,6 +86,16 @@ fn table(core: &mut Core, home: &Home) -> BTreeMap<String, String> {
         let (next, end) = (next.load(Ordering::Relaxed), end.load(Ordering::Relaxed));
         put(&format!("scheduleMessageOffset_{}", index + 1), format!("{next},{}", end.max(next)));
     }
+    let flushes = store.counters();
+    for (key, counter) in [
+        ("ringmqFlushes", &flushes.flushes),
+        ("ringmqFlushesInline", &flushes.inline_flushes),
+        ("ringmqFlushMicrosMedian", &flushes.median_flush_us),
+        ("ringmqFlushMicrosMax", &flushes.slowest_flush_us),
+    ] {
+        put(key, counter.load(Ordering::Relaxed).to_string());
+    }
+    put("ringmqFlushWay", format!("{:?}", options.flush_way).to_lowercase());
     put("ringmqHeldPulls", env.holds.load(Ordering::Relaxed).to_string());
     put("ringmqShards", env.shards().to_string());
     table

@@ -1,8 +1,8 @@
 //! Group commit: one fdatasync for everything written since the last one.
 //!
 //! [`Decider`] is pure: it is told the time and the watermark and says what to sync next. Two drivers carry it out: a
-//! thread of the store, or a task on shard 0's ring. One flusher a broker; one sync in flight (two gained nothing when
-//! measured). Under SYNC_FLUSH there is no linger: the next sync starts when the last ended, for all that was written
+//! thread of the store, or a task on shard 0's ring; a shard may forestall the thread, see [`super::flush_inline`].
+//! One sync in flight a broker, whoever makes it (two gained nothing when measured). Under SYNC_FLUSH there is no linger: the next sync starts when the last ended, for all that was written
 //! meanwhile. The end is taken before the sync is asked for. A failed sync is final: it is never tried again, because
 //! the kernel may have dropped the pages and would report success.
 
@@ -10,11 +10,12 @@ use std::fs::File;
 use std::future::poll_fn;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
+use super::flush_inline::Turns;
 use super::segment::Segment;
 use crate::io::{Disk, ring};
 use crate::options::FlushMode;
@@ -74,6 +75,11 @@ impl Decider {
         }
     }
 
+    /// Somebody else made everything up to `flushed` durable.
+    pub fn caught_up(&mut self, flushed: i64) {
+        self.flushed = self.flushed.max(flushed);
+    }
+
     /// A sync up to `to`, begun at `began`, succeeded.
     pub fn synced(&mut self, to: i64, began: Duration) {
         assert!(self.flushed <= to, "flushes succeed in order");
@@ -88,10 +94,17 @@ pub struct FlushSignal {
     called: AtomicBool,
     parked: AtomicBool,
     waiter: Mutex<Option<Waker>>,
-    /// While a sync is under way on a ring: its files, opened once more before it began. Each open file is told of an
-    /// error on its own, so these learn the outcome even if the ring goes before it could tell. Taken back after the
-    /// outcome was told.
-    witnesses: Mutex<Vec<io::Result<File>>>,
+    witnesses: Mutex<Witnesses>,
+}
+
+/// The files of a sync on a ring, opened once more before it began. Each open file is told of an error on its own, so
+/// these learn the outcome even if the ring goes before it could tell.
+#[derive(Default)]
+struct Witnesses {
+    /// By physical offset; the last one is kept for the next sync.
+    files: Vec<(i64, io::Result<File>)>,
+    /// A sync was begun and its outcome not told.
+    under_way: bool,
 }
 
 impl FlushSignal {
@@ -106,15 +119,36 @@ impl FlushSignal {
         }
     }
 
-    fn set_witnesses(&self, witnesses: Vec<io::Result<File>>) {
-        *self.witnesses.lock().unwrap_or_else(PoisonError::into_inner) = witnesses;
+    fn witnesses(&self) -> MutexGuard<'_, Witnesses> {
+        self.witnesses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A sync of these files begins on a ring.
+    fn begin_on_ring(&self, segments: &[Arc<Segment>]) {
+        let mut witnesses = self.witnesses();
+        let mut known = std::mem::take(&mut witnesses.files);
+        let opened = segments.iter().map(|segment| {
+            let at = known.iter().position(|(base, file)| *base == segment.base() && file.is_ok());
+            at.map_or_else(|| (segment.base(), File::open(segment.path())), |at| known.swap_remove(at))
+        });
+        witnesses.files = opened.collect();
+        witnesses.under_way = true;
+    }
+
+    /// The outcome of the sync on a ring was told.
+    fn end_on_ring(&self) {
+        let mut witnesses = self.witnesses();
+        witnesses.under_way = false;
+        let before_last = witnesses.files.len().saturating_sub(1);
+        witnesses.files.drain(..before_last);
     }
 
     /// Learns how the sync that is under way on a ring ends, if one is; the ring's shard may be gone. Blocks on the
     /// disk.
     pub(crate) fn settle_ring(&self, disk: &Disk) -> io::Result<()> {
-        let witnesses = std::mem::take(&mut *self.witnesses.lock().unwrap_or_else(PoisonError::into_inner));
-        witnesses.into_iter().try_for_each(|file| disk.sync_data(&file?))
+        let witnesses = std::mem::take(&mut *self.witnesses());
+        let files = witnesses.files.into_iter().filter(|_| witnesses.under_way);
+        files.map(|(_, file)| file).try_for_each(|file| disk.sync_data(&file?))
     }
 
     /// Takes a call if one came; else has `waker` called at the next one.
@@ -138,32 +172,27 @@ impl Wake for Unpark {
 }
 
 /// The files that hold bytes of `[from, to)`.
-fn touched(core: &Core, from: i64, to: i64) -> Vec<Arc<Segment>> {
+pub(super) fn touched(core: &Core, from: i64, to: i64) -> Vec<Arc<Segment>> {
     let list = core.segments.snapshot();
     list.iter().filter(|segment| segment.base() < to && segment.end() > from).cloned().collect()
 }
 
-/// Both drivers' bookkeeping after a sync. `false` ends the flusher.
-fn finished(
-    core: &Core,
-    decider: &mut Decider,
-    to: i64,
-    began: Duration,
-    took: Duration,
-    result: io::Result<()>,
-) -> bool {
+/// The bookkeeping after a sync up to `to`, the same for every way. `false`: it failed, none follows.
+pub(super) fn finished(core: &Core, turns: &mut Turns, to: i64, took: Duration, result: io::Result<()>) -> bool {
     match result {
         Ok(()) => {
-            decider.synced(to, began);
-            let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+            let median = core.syncs.synced(turns, took);
+            let us = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
             let counters = &core.progress.counters;
             Counters::add(&counters.flushes, 1);
-            counters.last_flush_us.store(took_us, Ordering::Relaxed);
-            counters.slowest_flush_us.fetch_max(took_us, Ordering::Relaxed);
+            counters.last_flush_us.store(us(took), Ordering::Relaxed);
+            counters.median_flush_us.store(us(median), Ordering::Relaxed);
+            counters.slowest_flush_us.fetch_max(us(took), Ordering::Relaxed);
             core.progress.publish_flushed(to);
             true
         }
         Err(error) => {
+            turns.failed = true;
             core.fail(format!("fdatasync of {} failed: {error}", core.options.commitlog_dir.display()));
             false
         }
@@ -176,26 +205,38 @@ fn decider(core: &Core) -> Decider {
     Decider::new(options.flush, options.flush_interval, options.flush_step_bytes, flushed, Duration::ZERO)
 }
 
-/// The thread driver; returns when the store stopped and all is durable, or when a sync failed.
+/// The thread driver; returns when the store stopped and all is durable, or when a sync failed, whoever made it.
 pub(crate) fn run_on_thread(core: &Core) {
     let start = Instant::now();
     let mut decider = decider(core);
     let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    // The cores this thread may run on: none to spin on where shards have them all.
+    let may_spin = core.options.flush == FlushMode::Sync
+        && std::thread::available_parallelism().is_ok_and(|cores| cores.get() > core.options.shards);
+    let mut spin = Duration::ZERO;
     loop {
+        let mut turns = core.syncs.lock();
+        if turns.failed {
+            return;
+        }
+        decider.caught_up(core.progress.flushed());
         match decider.next(start.elapsed(), core.tail.watermark(), core.is_stopping()) {
             Next::Sync { from, to } => {
                 let began = start.elapsed();
                 let result =
                     touched(core, from, to).iter().try_for_each(|segment| core.options.disk.sync_data(segment.file()));
                 let took = start.elapsed().saturating_sub(began);
-                if !finished(core, &mut decider, to, began, took, result) {
+                if !finished(core, &mut turns, to, took, result) {
                     return;
                 }
+                decider.synced(to, began);
+                spin = turns.times.median().min(core.options.flush_spin);
             }
             Next::Wait(limit) => {
-                let spin_until = start.elapsed().saturating_add(core.options.flush_spin);
-                while !core.flush_signal.called.load(Ordering::Acquire) && start.elapsed() < spin_until {
-                    std::hint::spin_loop();
+                drop(turns);
+                let spin = std::mem::take(&mut spin);
+                if may_spin && !core.syncs.is_inline() {
+                    spin_for(spin, || core.flush_signal.called.load(Ordering::Acquire));
                 }
                 if !core.flush_signal.take_or_park(&waker) {
                     match limit {
@@ -209,6 +250,14 @@ pub(crate) fn run_on_thread(core: &Core) {
     }
 }
 
+/// Looks for `done` for so long, and lets others run in between.
+fn spin_for(limit: Duration, done: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !done() && begun.elapsed() < limit {
+        std::thread::yield_now();
+    }
+}
+
 /// The ring driver: run it as a task of shard 0 when the store was opened with `FlushWay::Ring`. Returns when the
 /// store stopped and all is durable, or when a sync failed.
 pub async fn run_on_ring(shared: Arc<Shared>) {
@@ -216,25 +265,22 @@ pub async fn run_on_ring(shared: Arc<Shared>) {
     drop(shared);
     let start = Instant::now();
     let mut decider = decider(&core);
+    let mut files = ring::SyncFiles::default();
     loop {
         match decider.next(start.elapsed(), core.tail.watermark(), core.is_stopping()) {
             Next::Sync { from, to } => {
                 let began = start.elapsed();
-                let mut result = Ok(());
                 let segments = touched(&core, from, to);
-                core.flush_signal.set_witnesses(segments.iter().map(|segment| File::open(segment.path())).collect());
-                for segment in segments {
-                    result = ring::sync_data(&core.options.disk, segment.file()).await;
-                    if result.is_err() {
-                        break;
-                    }
-                }
+                core.flush_signal.begin_on_ring(&segments);
+                let result = files.sync(&core.options.disk, &segments).await;
                 let took = start.elapsed().saturating_sub(began);
-                let goes_on = finished(&core, &mut decider, to, began, took, result);
-                core.flush_signal.set_witnesses(Vec::new());
+                let goes_on = finished(&core, &mut core.syncs.lock(), to, took, result);
+                core.flush_signal.end_on_ring();
                 if !goes_on {
-                    return;
+                    break;
                 }
+                decider.synced(to, began);
+                files.keep_last().await;
             }
             Next::Wait(limit) => {
                 let signal = poll_fn(|context| {
@@ -242,9 +288,10 @@ pub async fn run_on_ring(shared: Arc<Shared>) {
                 });
                 ring::until(signal, limit).await;
             }
-            Next::End => return,
+            Next::End => break,
         }
     }
+    files.close().await;
 }
 
 #[cfg(test)]
@@ -290,11 +337,26 @@ mod tests {
         let signal = FlushSignal::default();
         faults.fail_syncs(0, 1, libc::EIO);
         signal.settle_ring(&disk).expect("nothing is under way");
-        signal.set_witnesses(vec![File::open(&path)]);
+        let segment = Arc::new(Segment::open(&disk, &path, 0, 1).expect("opened"));
+        let segments = std::slice::from_ref(&segment);
+        signal.begin_on_ring(segments);
         assert_eq!(signal.settle_ring(&disk).expect_err("told").raw_os_error(), Some(libc::EIO));
-        signal.set_witnesses(vec![File::open(&path)]);
+        signal.begin_on_ring(segments);
         signal.settle_ring(&disk).expect("durable");
-        signal.set_witnesses(vec![File::open(dir.path().join("none"))]);
+        faults.fail_syncs(0, 1, libc::EIO);
+        signal.begin_on_ring(segments);
+        signal.end_on_ring();
+        let kept = |signal: &FlushSignal| match &signal.witnesses().files[..] {
+            [(0, Ok(file))] => std::os::fd::AsRawFd::as_raw_fd(file),
+            files => panic!("{files:?}"),
+        };
+        let first = kept(&signal);
+        signal.begin_on_ring(segments);
+        assert_eq!(kept(&signal), first, "opened once");
+        signal.end_on_ring();
+        signal.settle_ring(&disk).expect("told already");
+        std::fs::remove_file(&path).expect("removed");
+        signal.begin_on_ring(segments);
         signal.settle_ring(&disk).expect_err("nobody knows");
     }
 

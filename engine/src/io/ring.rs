@@ -7,13 +7,14 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::os::fd::{FromRawFd, IntoRawFd, RawFd};
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use glommio::io::BufferedFile;
 
 use super::Disk;
-use crate::commitlog::segment::LogRange;
+use crate::commitlog::segment::{LogRange, Segment};
 
 /// A second descriptor of the same open file, owned by the ring's wrapper. Write errors are reported once for each
 /// open file, and both descriptors share that one.
@@ -23,13 +24,45 @@ fn wrap(file: &File) -> io::Result<BufferedFile> {
     Ok(unsafe { BufferedFile::from_raw_fd(fd) })
 }
 
-/// Waits until a file's data is durable, without blocking the shard.
-pub(crate) async fn sync_data(disk: &Disk, file: &File) -> io::Result<()> {
-    disk.before_sync()?;
-    let file = wrap(file)?;
-    let result = file.fdatasync().await.map_err(io::Error::from);
-    let _ = file.close().await;
-    result
+/// Commitlog files as the ring's flusher syncs them; the last one stays open for the next sync.
+#[derive(Default)]
+pub(crate) struct SyncFiles {
+    /// By physical offset.
+    open: Vec<(i64, BufferedFile)>,
+}
+
+impl SyncFiles {
+    /// Waits until the segments' data is durable, one after the other, without blocking the shard.
+    pub(crate) async fn sync(&mut self, disk: &Disk, segments: &[Arc<Segment>]) -> io::Result<()> {
+        for segment in segments {
+            disk.before_sync()?;
+            let at = match self.open.iter().position(|(base, _)| *base == segment.base()) {
+                Some(at) => at,
+                None => {
+                    self.open.push((segment.base(), wrap(segment.file())?));
+                    self.open.len() - 1
+                }
+            };
+            if let Some((_, file)) = self.open.get(at) {
+                file.fdatasync().await.map_err(io::Error::from)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Closes all but the newest.
+    pub(crate) async fn keep_last(&mut self) {
+        while self.open.len() > 1 {
+            let _ = self.open.remove(0).1.close().await;
+        }
+    }
+
+    /// Closes all.
+    pub(crate) async fn close(self) {
+        for (_, file) in self.open {
+            let _ = file.close().await;
+        }
+    }
 }
 
 /// Reads a range that is not in the page cache. Fewer bytes than asked for are an error.
@@ -76,7 +109,6 @@ pub(crate) async fn until(other: impl Future<Output = ()>, limit: Option<Duratio
 #[cfg(test)]
 mod tests {
     use std::net::SocketAddr;
-    use std::sync::Arc;
     use std::time::Instant;
 
     use glommio::{LocalExecutorBuilder, Placement};
@@ -84,7 +116,9 @@ mod tests {
     use super::*;
     use crate::io::Faults;
     use crate::store::testing::TempDir;
-    use crate::{FlushMode, FlushWay, Get, PutMessage, PutOutcome, PutStatus, ShardStore, StoreOptions, TagFilter};
+    use crate::{
+        FlushMode, FlushWay, Get, PutMessage, PutOutcome, PutStatus, ShardStore, Shared, StoreOptions, TagFilter,
+    };
 
     fn put(store: &mut ShardStore<u32>, number: u32) {
         let host = SocketAddr::from(([127, 0, 0, 1], 1));
@@ -119,11 +153,12 @@ mod tests {
         got
     }
 
-    /// The flusher as a task of the shard: acks follow its fdatasync, a cold range is read without the mapping, a failed
-    /// fdatasync is final.
-    #[test]
-    fn a_shard_flushes_and_reads_through_its_ring() {
-        let dir = TempDir::new("ring");
+    /// A store that flushes on the ring of an executor, and `case` on that executor.
+    fn on_ring<F: Future<Output = ()> + 'static>(
+        name: &str,
+        case: impl FnOnce(ShardStore<u32>, Arc<Shared>, Arc<Faults>) -> F + Send + 'static,
+    ) {
+        let dir = TempDir::new(name);
         let faults = Arc::new(Faults::default());
         let mut options = StoreOptions::at(dir.path());
         options.segment_size = 64 << 10;
@@ -136,7 +171,19 @@ mod tests {
         let shared = opened.shared.clone();
         let executor = LocalExecutorBuilder::new(Placement::Unbound).io_memory(1 << 20).spawn(move || async move {
             let flusher = glommio::spawn_local(crate::flush::run_on_ring(shared.clone())).detach();
-            let mut store = seed.into_store::<u32>();
+            case(seed.into_store(), shared.clone(), faults).await;
+            if shared.failure().is_some_and(|failed| failed.reason.contains("fdatasync")) {
+                flusher.await;
+            }
+        });
+        executor.expect("an executor").join().expect("no panic");
+    }
+
+    /// The flusher as a task of the shard: acks follow its fdatasync, a cold range is read without the mapping, a failed
+    /// fdatasync is final.
+    #[test]
+    fn a_shard_flushes_and_reads_through_its_ring() {
+        on_ring("ring", |mut store, shared, faults| async move {
             (0..10).for_each(|number| put(&mut store, number));
             let outcomes = acks(&mut store, 10).await;
             assert!(outcomes.iter().all(|outcome| outcome.status == PutStatus::Ok));
@@ -150,8 +197,25 @@ mod tests {
             put(&mut store, 11);
             assert_eq!(acks(&mut store, 1).await[0].status, PutStatus::Failed);
             assert!(shared.failure().is_some());
-            flusher.await;
         });
-        executor.expect("an executor").join().expect("no panic");
+    }
+
+    /// From file to file, with writes that come back short, until one fails for good.
+    #[test]
+    fn a_ring_syncs_file_after_file_until_a_write_fails() {
+        on_ring("ring-files", |mut store, shared, faults| async move {
+            faults.short_writes(1000);
+            for turn in 0..30 {
+                (0..40).for_each(|number| put(&mut store, turn * 40 + number));
+                let outcomes = acks(&mut store, 40).await;
+                assert!(outcomes.iter().all(|outcome| outcome.status == PutStatus::Ok));
+                assert_eq!(shared.flushed(), shared.watermark());
+            }
+            assert!(shared.watermark() > 3 * (64 << 10), "{} bytes", shared.watermark());
+            faults.fail_writes(0, 1, libc::EIO);
+            put(&mut store, 0);
+            assert_eq!(acks(&mut store, 1).await[0].status, PutStatus::Failed);
+            assert!(shared.failure().is_some_and(|failed| failed.reason.contains("at byte")));
+        });
     }
 }

@@ -181,7 +181,7 @@ impl<A> ShardStore<A> {
         Counters::add(&counters.bytes, self.batch.bytes.len() as u64);
         let start = self.batch.pieces.first().map_or(end, |piece| piece.offset);
         self.clear_batch();
-        self.core.complete(self.shard, start, end);
+        self.core.complete(self.shard, start, end, !self.acks_flushed.is_empty());
     }
 
     fn clear_batch(&mut self) {

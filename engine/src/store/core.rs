@@ -11,6 +11,7 @@ use super::rounds::Rounds;
 use crate::abort;
 use crate::clean::CleanSignal;
 use crate::commitlog::flush::FlushSignal;
+use crate::commitlog::flush_inline::{self, Syncs};
 use crate::commitlog::prepare::{Roll, RoomError};
 use crate::commitlog::segment::{LogRange, Segment};
 use crate::commitlog::segments::Segments;
@@ -30,6 +31,7 @@ pub struct Core {
     pub(crate) progress: Progress,
     pub(crate) roll: Roll,
     pub(crate) flush_signal: FlushSignal,
+    pub(crate) syncs: Syncs,
     pub(crate) clean_signal: CleanSignal,
     pub(crate) rounds: Rounds,
     pub(crate) index: Arc<Index>,
@@ -87,6 +89,7 @@ impl Core {
             progress: Progress::new(options.shards, recovered.end),
             roll: Roll::default(),
             flush_signal: FlushSignal::default(),
+            syncs: Syncs::new(options.flush, options.flush_way),
             clean_signal: CleanSignal::default(),
             rounds: Rounds::new(options.shards),
             index: recovered.index,
@@ -109,23 +112,27 @@ impl Core {
         }
     }
 
-    /// Says that a shard's range is written.
-    pub(crate) fn complete(&self, shard: usize, from: i64, to: i64) {
+    /// Says that a shard's range is written; `waits` if the shard has acks that wait for the flush.
+    pub(crate) fn complete(&self, shard: usize, from: i64, to: i64, waits: bool) {
         let Some(watermark) = self.tail.complete(from, to) else { return };
+        if self.options.shards > 1 {
+            self.progress.watermark_moved(shard);
+        }
+        if self.wants_next_segment() {
+            self.roll.ask();
+        }
         match self.options.flush {
-            FlushMode::Sync => self.flush_signal.call(),
+            FlushMode::Sync => {
+                if !waits || !flush_inline::sync(self, watermark) {
+                    self.flush_signal.call();
+                }
+            }
             FlushMode::Async => {
                 let dirty = watermark.saturating_sub(self.progress.flushed());
                 if u64::try_from(dirty).unwrap_or(0) >= self.options.flush_step_bytes {
                     self.flush_signal.call();
                 }
             }
-        }
-        if self.options.shards > 1 {
-            self.progress.watermark_moved(shard);
-        }
-        if self.wants_next_segment() {
-            self.roll.ask();
         }
     }
 

@@ -38,7 +38,7 @@ impl Shared {
         shared.spawn("store-prepare", crate::commitlog::prepare::run)?;
         shared.spawn("store-checkpoint", rounds::run)?;
         shared.spawn("store-clean", clean::run)?;
-        if shared.core.options.flush_way == FlushWay::Thread {
+        if shared.core.options.flush_way != FlushWay::Ring {
             shared.spawn("store-flush", crate::commitlog::flush::run_on_thread)?;
         }
         Ok(shared)
