@@ -7,6 +7,8 @@ use std::net::SocketAddr;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use protocol::HeaderForm;
 
+use crate::matrix;
+
 /// Light loader for brokers that speak the RocketMQ 4.x protocol.
 #[derive(Debug, Parser)]
 #[command(name = "mqbench", version)]
@@ -26,6 +28,10 @@ pub enum Measure {
     Fill(Fill),
     /// Try to connect and send until the first ack; prints the time since the start.
     FirstAck(FirstAck),
+    /// Start brokers, run workloads on each in interleaved rounds, write one report.
+    Matrix(matrix::cli::Matrix),
+    /// Render the pages of a report again.
+    Report(matrix::cli::Report),
 }
 
 /// How request headers are written.

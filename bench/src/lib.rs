@@ -10,6 +10,8 @@ pub mod fill;
 pub mod first_ack;
 pub mod link;
 pub mod machine;
+pub mod matrix;
 pub mod produce;
+pub mod report;
 pub mod result;
 pub mod template;

@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use bench::cli::{Cli, Measure};
-use bench::{drain, fill, first_ack, produce};
+use bench::{drain, fill, first_ack, matrix, produce, report};
 use clap::Parser;
 
 fn main() -> ExitCode {
@@ -13,6 +13,8 @@ fn main() -> ExitCode {
         Measure::Drain(arguments) => drain::run(&arguments),
         Measure::Fill(arguments) => fill::run(&arguments),
         Measure::FirstAck(arguments) => first_ack::run(&arguments),
+        Measure::Matrix(arguments) => return ended(matrix::run(&arguments)),
+        Measure::Report(arguments) => return ended(report::run(&arguments)),
     };
     match result {
         Ok(line) => {
@@ -24,4 +26,12 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Of what is no single measurement and prints for itself.
+fn ended(outcome: Result<ExitCode, String>) -> ExitCode {
+    outcome.unwrap_or_else(|problem| {
+        eprintln!("mqbench: {problem}");
+        ExitCode::FAILURE
+    })
 }
