@@ -117,6 +117,8 @@ impl Runner<'_> {
             run.failure = Some(problem);
             self.put_down(run, begun);
         }
+        // Of a side that did not start, or was not started again.
+        let _ = fs::remove_dir_all(self.places.work.join("run"));
     }
 
     fn steps(&mut self, broker: &Broker, job: &Job, round: u32, running: &mut Option<Running>) {

@@ -334,8 +334,8 @@ impl Scenario {
                 return Err(format!("{name:?} is spoken of, and there is no such measured step or probe"));
             }
         }
-        let lines = self.brokers.iter().flat_map(|broker| &broker.steps).filter_map(|step| step.mqbench.as_ref());
-        lines.map(|line| self.fill_in(line).map(|_| ())).collect()
+        let mut lines = self.brokers.iter().flat_map(|broker| &broker.steps).filter_map(|step| step.mqbench.as_ref());
+        lines.try_for_each(|line| self.fill_in(line).map(|_| ()))
     }
 
     /// The line with its `{key}`s replaced by parameters.

@@ -77,9 +77,9 @@ fn aims(page: &mut String, report: &Report) {
             Some(false) => "no",
             None => "",
         };
-        let _ = write!(
+        let _ = writeln!(
             page,
-            "<tr><td>{}</td><td>{}</td><td class=\"n\">{}{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td>{}</td><td class=\"{class}\">{}</td></tr>\n",
+            "<tr><td>{}</td><td>{}</td><td class=\"n\">{}{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td>{}</td><td class=\"{class}\">{}</td></tr>",
             escape(&aim.label),
             escape(heading(&aim.figure)),
             side(&aim.ours),
@@ -137,11 +137,11 @@ fn section(page: &mut String, report: &Report, row: &Row) {
     }
     page.push_str("</tbody></table></div>\n");
     for note in notes(report, row) {
-        let _ = write!(page, "<p class=\"note\">{}</p>\n", escape(&note));
+        let _ = writeln!(page, "<p class=\"note\">{}</p>", escape(&note));
     }
     let drawn = [charts::latency(report, row), charts::throughput(report, row)];
     if drawn.iter().any(Option::is_some) {
-        let _ = write!(page, "<div class=\"charts\">{}</div>\n", drawn.into_iter().flatten().collect::<String>());
+        let _ = writeln!(page, "<div class=\"charts\">{}</div>", drawn.into_iter().flatten().collect::<String>());
     }
     page.push_str("</section>\n");
 }
