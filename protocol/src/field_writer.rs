@@ -2,8 +2,9 @@
 //! core.
 
 use crate::command::HeaderForm;
+use crate::digits::{Decimal, push_number};
 use crate::header_rocketmq;
-use crate::json::escape::{Decimal, push_number, push_quoted};
+use crate::json::escape::push_quoted;
 
 /// Takes the fields of one command. Order is the caller's; a name given twice is written twice.
 pub struct FieldWriter<'a> {

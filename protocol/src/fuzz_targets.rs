@@ -56,6 +56,7 @@ fn header(form: u8, header: &[u8]) {
 
 /// What is read is read the same after it was written again.
 fn command(frame: &[u8]) {
+    same_without_short_cuts(frame);
     let Ok(command) = Command::decode(frame) else { return };
     let fields: Vec<(String, String)> =
         command.fields.iter().map(|(key, value)| (key.into_owned(), value.into_owned())).collect();
@@ -103,6 +104,25 @@ fn command(frame: &[u8]) {
         assert_eq!(back.next(), Some((key.as_str().into(), value.as_str().into())));
     }
     assert_eq!(back.next(), None);
+}
+
+/// What is read by a short cut is read the same without it, and refused for the same reason.
+fn same_without_short_cuts(frame: &[u8]) {
+    let (command, other) = match (Command::decode(frame), Command::decode_any(frame)) {
+        (Ok(command), Ok(other)) => (command, other),
+        (command, other) => return assert_eq!(command.err(), other.err()),
+    };
+    let head = |command: &Command<'_>| (command.code, command.flag, command.opaque, command.version, command.language);
+    assert_eq!(head(&command), head(&other));
+    assert_eq!((command.remark, command.form, command.body), (other.remark, other.form, other.body));
+    assert!(command.fields.texts().eq(other.fields.texts()));
+    assert!(command.fields.iter().eq(other.fields.iter()));
+    let mut room = "old".to_owned();
+    let send = SendMessageHeader::decode_v2(&other.fields);
+    assert_eq!(SendMessageHeader::decode_v2_in(&command.fields, &mut room), send);
+    let send = SendMessageHeader::decode_v1(&other.fields);
+    assert_eq!(SendMessageHeader::decode_v1_in(&command.fields, &mut room), send);
+    assert_eq!(PullMessageHeader::decode(&command.fields), PullMessageHeader::decode(&other.fields));
 }
 
 fn typed(command: &Command<'_>) {

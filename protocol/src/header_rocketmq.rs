@@ -70,7 +70,7 @@ pub(crate) fn read<'a>(header: &'a [u8], command: &mut Command<'a>) -> Result<()
     let remark_len = scan.length(remark_len)?;
     let remark = scan.place(remark_len)?;
     let remark = header.get(remark.at..remark.at + remark.len).filter(|raw| !raw.is_empty());
-    command.remark = remark.map(|raw| Text { raw, escaped: false });
+    command.remark = remark.map(|raw| Text::unchecked(raw, false));
     let fields_len = scan.i32()?;
     let fields_len = scan.length(fields_len)?;
     let fields = scan.place(fields_len)?;

@@ -7,6 +7,7 @@
 pub mod body;
 pub mod code;
 pub mod command;
+mod digits;
 pub mod field_writer;
 pub mod fields;
 pub mod frame;
@@ -19,8 +20,10 @@ pub mod java_map;
 pub mod json;
 pub mod language;
 pub mod message;
+pub mod reply;
 pub mod topic;
 pub mod version;
+mod words;
 
 pub use body::Body;
 pub use command::{Command, Head, HeaderForm, write_command};
@@ -28,3 +31,4 @@ pub use field_writer::FieldWriter;
 pub use fields::{Fields, Text};
 pub use frame::{FRAME_MAX, FrameError, frame_len};
 pub use language::Language;
+pub use reply::SendReplies;

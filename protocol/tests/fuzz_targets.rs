@@ -1,9 +1,13 @@
 //! Runs every fuzz target over its corpus and over mutations of it, bounded and with fixed seeds. The input that fails
 //! is printed. `FUZZ_ROUNDS` sets how many mutations each target gets, `UPDATE_CORPUS=1` writes the corpus anew.
 
+#[path = "wire/golden.rs"]
+#[allow(dead_code)]
+mod golden;
+
 use std::path::{Path, PathBuf};
 
-use protocol::fuzz_targets::{TARGETS, Target, seeds};
+use protocol::fuzz_targets::{TARGETS, Target, json_header, rocketmq_header, seeds};
 
 /// xorshift64*: the same numbers on every machine.
 struct Random(u64);
@@ -113,6 +117,26 @@ fn no_target_fails_on_mutations_of_the_corpus() {
         let mut random = Random(0x5eed_0000_0000_0001 + place as u64);
         for _ in 0..rounds {
             run(target, function, &mutate(&mut random, &seeds));
+        }
+    }
+}
+
+/// Headers of real clients are where the short cuts are taken: these, and what is nearly like them.
+#[test]
+fn headers_of_java_and_mutations_of_them_are_read_alike_with_and_without_short_cuts() {
+    let rounds = std::env::var("FUZZ_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(6000);
+    for (json, name, function) in [(true, "json", json_header as Target), (false, "rocketmq", rocketmq_header)] {
+        let frames = golden::frames().into_iter().filter(|frame| frame.json() == json);
+        let headers: Vec<Vec<u8>> = frames
+            .map(|frame| {
+                let len = u32::from_be_bytes(frame.bytes[4..8].try_into().expect("4 bytes")) & 0x00ff_ffff;
+                frame.bytes[8..8 + len as usize].to_vec()
+            })
+            .collect();
+        headers.iter().for_each(|header| run(name, function, header));
+        let mut random = Random(0x601d_0000_0000_0001);
+        for _ in 0..rounds {
+            run(name, function, &mutate(&mut random, &headers));
         }
     }
 }

@@ -138,13 +138,14 @@ macro_rules! header {
     };
     (@decode $fields:ident { $($(#[$fdoc:meta])* $field:ident: $ty:ty = $key:literal $(or $default:expr)?,)* }) => {{
         $(let mut $field: Option<$ty> = None;)*
-        for (name, text) in $fields.texts() {
+        $fields.try_each(#[inline(always)] |name, text| {
             let name = name.bytes();
             $(if *name == *$key.as_bytes() {
                 $field = crate::header::value::read($key, text)?;
-                continue;
+                return Ok(());
             })*
-        }
+            Ok(())
+        })?;
         Ok(Self {
             $($field: match $field {
                 Some(value) => value,

@@ -68,7 +68,7 @@ struct Found<'a> {
     sys_flag: Option<i32>,
     born_timestamp: Option<i64>,
     flag: Option<i32>,
-    properties: Option<Cow<'a, str>>,
+    properties: Option<Text<'a>>,
     reconsume_times: Option<i32>,
     unit_mode: Option<bool>,
     max_reconsume_times: Option<i32>,
@@ -82,6 +82,7 @@ fn put<'a, V: Value<'a>>(slot: &mut Option<V>, name: &'static str, text: Text<'a
 
 impl<'a> Found<'a> {
     /// Takes the field of this letter; other letters (`n`, the broker's name) are ignored.
+    #[inline(always)]
     fn take(&mut self, letter: u8, text: Text<'a>) -> Result<(), HeaderError> {
         match letter {
             b'a' => put(&mut self.producer_group, "producerGroup", text),
@@ -92,7 +93,10 @@ impl<'a> Found<'a> {
             b'f' => put(&mut self.sys_flag, "sysFlag", text),
             b'g' => put(&mut self.born_timestamp, "bornTimestamp", text),
             b'h' => put(&mut self.flag, "flag", text),
-            b'i' => put(&mut self.properties, "properties", text),
+            b'i' => {
+                self.properties = Some(text);
+                Ok(())
+            }
             b'j' => put(&mut self.reconsume_times, "reconsumeTimes", text),
             b'k' => put(&mut self.unit_mode, "unitMode", text),
             b'l' => put(&mut self.max_reconsume_times, "maxReconsumeTimes", text),
@@ -101,7 +105,13 @@ impl<'a> Found<'a> {
         }
     }
 
-    fn finish(self) -> Result<SendMessageHeader<'a>, HeaderError> {
+    #[inline(always)]
+    fn finish(self, room: Option<&'a mut String>) -> Result<SendMessageHeader<'a>, HeaderError> {
+        let properties = match (self.properties, room) {
+            (Some(text), Some(room)) => text.get_in(room),
+            (Some(text), None) => text.get(),
+            (None, _) => Cow::Borrowed(""),
+        };
         Ok(SendMessageHeader {
             producer_group: self.producer_group.unwrap_or_default(),
             topic: self.topic.map_or_else(|| value::absent("topic"), Ok)?,
@@ -111,7 +121,7 @@ impl<'a> Found<'a> {
             sys_flag: self.sys_flag.unwrap_or_default(),
             born_timestamp: self.born_timestamp.unwrap_or_default(),
             flag: self.flag.unwrap_or_default(),
-            properties: self.properties.unwrap_or_default(),
+            properties,
             reconsume_times: self.reconsume_times,
             unit_mode: self.unit_mode.unwrap_or_default(),
             max_reconsume_times: self.max_reconsume_times,
@@ -120,28 +130,48 @@ impl<'a> Found<'a> {
     }
 }
 
+fn find_names<'a>(fields: &Fields<'a>) -> Result<Found<'a>, HeaderError> {
+    let mut found = Found::default();
+    fields.try_each(|name, text| {
+        let name = name.bytes();
+        match NAMES.iter().find(|(_, whole)| *whole.as_bytes() == *name) {
+            Some((letter, _)) => found.take(*letter, text),
+            None => Ok(()),
+        }
+    })?;
+    Ok(found)
+}
+
+#[inline(always)]
+fn find_letters<'a>(fields: &Fields<'a>) -> Result<Found<'a>, HeaderError> {
+    let mut found = Found::default();
+    fields.try_letters(
+        #[inline(always)]
+        |letter, text| found.take(letter, text),
+    )?;
+    Ok(found)
+}
+
 impl<'a> SendMessageHeader<'a> {
     /// Reads the fields by their whole names: codes 10 and 324.
     pub fn decode_v1(fields: &Fields<'a>) -> Result<Self, HeaderError> {
-        let mut found = Found::default();
-        for (name, text) in fields.texts() {
-            let name = name.bytes();
-            if let Some((letter, _)) = NAMES.iter().find(|(_, whole)| *whole.as_bytes() == *name) {
-                found.take(*letter, text)?;
-            }
-        }
-        found.finish()
+        find_names(fields)?.finish(None)
     }
 
     /// Reads the fields by their letters: codes 310, 320 and 325.
     pub fn decode_v2(fields: &Fields<'a>) -> Result<Self, HeaderError> {
-        let mut found = Found::default();
-        for (name, text) in fields.texts() {
-            if let [letter] = *name.bytes() {
-                found.take(letter, text)?;
-            }
-        }
-        found.finish()
+        find_letters(fields)?.finish(None)
+    }
+
+    /// Like [`SendMessageHeader::decode_v1`], with room for the properties: in JSON their separators are escaped, so
+    /// they cannot be borrowed from the frame. A room that is used again takes no heap.
+    pub fn decode_v1_in(fields: &Fields<'a>, room: &'a mut String) -> Result<Self, HeaderError> {
+        find_names(fields)?.finish(Some(room))
+    }
+
+    /// Like [`SendMessageHeader::decode_v2`], with room for the properties as in [`SendMessageHeader::decode_v1_in`].
+    pub fn decode_v2_in(fields: &Fields<'a>, room: &'a mut String) -> Result<Self, HeaderError> {
+        find_letters(fields)?.finish(Some(room))
     }
 
     /// Writes the fields by their whole names.

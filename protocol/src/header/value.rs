@@ -96,7 +96,33 @@ fn integer(digits: &[u8]) -> Option<i64> {
     }
 }
 
+/// One to eighteen digits and nothing else, as nearly all numbers are: nothing can overflow.
+#[inline(always)]
+fn plain_integer(digits: &[u8]) -> Option<i64> {
+    if !(1..=18).contains(&digits.len()) {
+        return None;
+    }
+    let mut sum = 0i64;
+    for byte in digits {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        sum = sum.wrapping_mul(10).wrapping_add(i64::from(digit));
+    }
+    Some(sum)
+}
+
+#[inline(always)]
 fn number<T: TryFrom<i64>>(text: Text<'_>, problem: fn(String) -> Problem) -> Result<Option<T>, Problem> {
+    match plain_integer(text.raw()).and_then(|number| T::try_from(number).ok()) {
+        Some(number) => Ok(Some(number)),
+        None => odd_number(text, problem),
+    }
+}
+
+#[inline(never)]
+fn odd_number<T: TryFrom<i64>>(text: Text<'_>, problem: fn(String) -> Problem) -> Result<Option<T>, Problem> {
     // An empty number is none: Java fails to parse it and leaves the field null.
     if text.is_empty() {
         return Ok(None);
@@ -130,7 +156,11 @@ impl<'a> Value<'a> for i64 {
 /// As Java: "true" in any case is true, everything else false.
 impl<'a> Value<'a> for bool {
     fn read(text: Text<'a>) -> Result<Option<Self>, Problem> {
-        Ok(Some(text.bytes().eq_ignore_ascii_case(b"true")))
+        Ok(Some(match text.raw() {
+            b"true" => true,
+            b"false" => false,
+            _ => text.bytes().eq_ignore_ascii_case(b"true"),
+        }))
     }
 
     fn absent() -> Option<Self> {
@@ -160,7 +190,7 @@ impl<'a, V: Value<'a>> Value<'a> for Option<V> {
 
 #[cfg(test)]
 mod tests {
-    use super::integer;
+    use super::{integer, plain_integer};
     use proptest::prelude::*;
 
     #[test]
@@ -169,6 +199,7 @@ mod tests {
         let odd = ["", "-", "+", "+5", "-0", "007", "--1", "1-", " 1", "1 ", "1.0", "0x1", "９"];
         for text in edges.iter().chain(&odd) {
             assert_eq!(integer(text.as_bytes()), text.parse().ok(), "{text}");
+            assert!(plain_integer(text.as_bytes()).is_none_or(|number| Ok(number) == text.parse()), "{text}");
         }
     }
 

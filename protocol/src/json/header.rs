@@ -7,10 +7,21 @@ use crate::command::{Command, HeaderForm};
 use crate::fields::{Place, Text};
 use crate::frame::FrameError;
 use crate::json::escape::escape_len;
+use crate::json::flat;
 use crate::language::Language;
+use crate::words::{equal, first, word_at};
 
 /// Reads a header into a command that has its defaults and fields over this header.
 pub(crate) fn read<'a>(header: &'a [u8], command: &mut Command<'a>) -> Result<(), FrameError> {
+    if flat::read(header, command).is_some() {
+        return Ok(());
+    }
+    flat::forget(command);
+    read_any(header, command)
+}
+
+/// Reads a header of any shape, without trying the usual one first.
+pub(crate) fn read_any<'a>(header: &'a [u8], command: &mut Command<'a>) -> Result<(), FrameError> {
     let mut scan = Scan { bytes: header, at: 0 };
     scan.object(|scan, key| {
         match scan.plain(key) {
@@ -56,7 +67,7 @@ impl<'a> Scan<'a> {
 
     fn text(&self, place: Place) -> Text<'a> {
         let raw = self.bytes.get(place.at..place.at.saturating_add(place.len)).unwrap_or_default();
-        Text { raw, escaped: place.escaped }
+        Text::unchecked(raw, place.escaped)
     }
 
     fn plain(&self, place: Place) -> Option<&'a [u8]> {
@@ -195,19 +206,16 @@ impl<'a> Scan<'a> {
 /// Bytes before the next quote or backslash. Eight at a time: headers are mostly long plain strings.
 #[inline]
 fn plain_run(bytes: &[u8]) -> usize {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGHS: u64 = 0x8080_8080_8080_8080;
-    let has_zero = |word: u64| word.wrapping_sub(ONES) & !word & HIGHS;
-    let (words, rest) = bytes.as_chunks::<8>();
-    for (place, word) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*word);
-        let found = has_zero(word ^ (ONES * b'"' as u64)) | has_zero(word ^ (ONES * b'\\' as u64));
+    let mut at = 0;
+    while let Some(word) = word_at(bytes, at) {
+        let found = equal(word, b'"') | equal(word, b'\\');
         if found != 0 {
-            return place * 8 + found.trailing_zeros() as usize / 8;
+            return at + first(found);
         }
+        at += 8;
     }
-    let run = rest.iter().position(|byte| *byte == b'"' || *byte == b'\\').unwrap_or(rest.len());
-    words.len() * 8 + run
+    let rest = bytes.get(at..).unwrap_or_default();
+    at + rest.iter().position(|byte| *byte == b'"' || *byte == b'\\').unwrap_or(rest.len())
 }
 
 #[cfg(test)]

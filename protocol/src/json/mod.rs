@@ -6,6 +6,7 @@
 pub(crate) mod coerce;
 pub(crate) mod escape;
 pub mod fastjson;
+mod flat;
 pub(crate) mod header;
 pub mod lenient;
 mod reference;

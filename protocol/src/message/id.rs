@@ -3,6 +3,8 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use crate::digits::{hex8, hex16};
+
 const TEXT_LEN_V4: usize = 32;
 const TEXT_LEN_V6: usize = 56;
 
@@ -34,22 +36,22 @@ impl fmt::Debug for MsgId {
 
 /// The id of the record that starts at `physical_offset` on the broker at `store_host`.
 pub fn offset_msg_id(store_host: SocketAddr, physical_offset: i64) -> MsgId {
-    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
     let mut id = MsgId { text: [0; TEXT_LEN_V6], len: 0 };
-    let mut push = |bytes: &[u8]| {
-        for byte in bytes {
-            let at = usize::from(id.len);
-            id.text[at] = DIGITS[usize::from(byte >> 4)];
-            id.text[at + 1] = DIGITS[usize::from(byte & 15)];
-            id.len += 2;
-        }
+    let mut push = |digits: &[u8]| {
+        let at = usize::from(id.len);
+        id.text[at..at + digits.len()].copy_from_slice(digits);
+        id.len += digits.len() as u8;
     };
     match store_host.ip() {
-        IpAddr::V4(ip) => push(&ip.octets()),
-        IpAddr::V6(ip) => push(&ip.octets()),
+        IpAddr::V4(ip) => push(&hex8(u32::from(ip))),
+        IpAddr::V6(ip) => {
+            let ip = u128::from(ip);
+            push(&hex16((ip >> 64) as u64));
+            push(&hex16(ip as u64));
+        }
     }
-    push(&u32::from(store_host.port()).to_be_bytes());
-    push(&physical_offset.to_be_bytes());
+    push(&hex8(u32::from(store_host.port())));
+    push(&hex16(physical_offset as u64));
     id
 }
 

@@ -1,5 +1,8 @@
 //! The properties string: `name 0x01 value 0x02 name 0x01 value …`. Readers borrow, writers append; any core.
 
+use crate::digits::push_number;
+use crate::words::find;
+
 /// Between a name and its value.
 pub const NAME_VALUE_SEPARATOR: u8 = 1;
 /// Between two properties. Java up to 4.9.0 also writes it after the last one, 4.9.1 and later do not.
@@ -60,9 +63,9 @@ impl<'a> Iter<'a> {
     /// The next fragment, split, whether UTF-8 or not.
     fn next_raw(&mut self) -> Option<(&'a [u8], &'a [u8])> {
         while !self.rest.is_empty() {
-            let mut parts = self.rest.splitn(2, |byte| *byte == PROPERTY_SEPARATOR);
-            let fragment = parts.next().unwrap_or_default();
-            self.rest = parts.next().unwrap_or_default();
+            let end = find(self.rest, PROPERTY_SEPARATOR).unwrap_or(self.rest.len());
+            let fragment = self.rest.get(..end).unwrap_or_default();
+            self.rest = self.rest.get(end + 1..).unwrap_or_default();
             if let Some(pair) = split(fragment) {
                 return Some(pair);
             }
@@ -73,7 +76,7 @@ impl<'a> Iter<'a> {
 
 /// Name and value of one fragment; `None` when either is empty.
 fn split(fragment: &[u8]) -> Option<(&[u8], &[u8])> {
-    let at = fragment.iter().position(|byte| *byte == NAME_VALUE_SEPARATOR)?;
+    let at = find(fragment, NAME_VALUE_SEPARATOR)?;
     let (name, value) = (fragment.get(..at)?, fragment.get(at + 1..)?);
     (!name.is_empty() && !value.is_empty()).then_some((name, value))
 }
@@ -115,6 +118,17 @@ pub fn append(out: &mut Vec<u8>, name: &str, value: &str) {
     out.extend_from_slice(name.as_bytes());
     out.push(NAME_VALUE_SEPARATOR);
     out.extend_from_slice(value.as_bytes());
+}
+
+/// Adds a property whose value is a decimal number.
+pub fn append_number(out: &mut Vec<u8>, name: &str, value: i64) {
+    if name.is_empty() {
+        return;
+    }
+    separate(out);
+    out.extend_from_slice(name.as_bytes());
+    out.push(NAME_VALUE_SEPARATOR);
+    push_number(out, value);
 }
 
 /// Ends what stands in `out` with a separator unless it is empty or has one.
@@ -179,7 +193,10 @@ mod tests {
             append(&mut out, "B", "2");
             append(&mut out, "", "x");
             append(&mut out, "C", "");
+            append_number(&mut out, "", 3);
             assert_eq!(out, b"A\x011\x02B\x012");
+            append_number(&mut out, "D", -4);
+            assert_eq!(out, b"A\x011\x02B\x012\x02D\x01-4");
         }
         let mut out = Vec::new();
         append_without(&mut out, "A\u{1}1\u{2}WAIT\u{1}true\u{2}B\u{1}2\u{2}", &[names::WAIT]);
