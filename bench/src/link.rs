@@ -1,6 +1,6 @@
 //! One non-blocking connection of the loader: bytes out, frames in.
 //!
-//! Owns the socket and both buffers. Must not know what the frames mean.
+//! Owns the socket and both buffers. Must not know what the frames mean. One thread.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -11,6 +11,15 @@ use protocol::frame_len;
 use crate::epoll::Epoll;
 
 const READ_SIZE: usize = 256 * 1024;
+
+/// What [`Link::receive`] tells.
+#[derive(Clone, Copy, Debug)]
+pub enum Event<'a> {
+    /// Bytes were read: the frames that follow arrived now.
+    Arrived,
+    /// A whole frame, its length word included.
+    Frame(&'a [u8]),
+}
 
 /// A connection.
 pub struct Link {
@@ -48,6 +57,11 @@ impl Link {
         self.stream.as_raw_fd()
     }
 
+    /// Bytes not taken by the socket yet.
+    pub fn unsent(&self) -> usize {
+        self.out.len() - self.sent
+    }
+
     /// Sends as much of `out` as the socket takes; the rest goes once it is writable.
     pub fn send(&mut self, epoll: &Epoll) -> io::Result<()> {
         while self.sent < self.out.len() {
@@ -61,6 +75,7 @@ impl Link {
                     }
                     return Ok(());
                 }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }
@@ -73,8 +88,8 @@ impl Link {
         Ok(())
     }
 
-    /// Reads what is there and calls back with each whole frame.
-    pub fn receive(&mut self, mut frame: impl FnMut(&[u8]) -> Result<(), String>) -> Result<(), String> {
+    /// Reads what is there; calls back when bytes have arrived and then with each whole frame among them.
+    pub fn receive(&mut self, mut event: impl FnMut(Event<'_>) -> Result<(), String>) -> Result<(), String> {
         loop {
             if self.end == self.input.len() {
                 self.make_room();
@@ -83,13 +98,15 @@ impl Link {
                 Ok(0) => return Err("the broker closed the connection".into()),
                 Ok(len) => self.end += len,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(format!("reading: {error}")),
             }
+            event(Event::Arrived)?;
             while let Some(len) =
                 frame_len(&self.input[self.begin..self.end], protocol::FRAME_MAX).map_err(|error| error.to_string())?
                 && self.end - self.begin >= len
             {
-                frame(&self.input[self.begin..self.begin + len])?;
+                event(Event::Frame(&self.input[self.begin..self.begin + len]))?;
                 self.begin += len;
             }
             if self.begin == self.end {

@@ -1,68 +1,200 @@
-//! What the kernel says of the processes measured and of the machine beside them.
+//! What the kernel says of the processes measured and of all others.
 //!
-//! Owns the reading of `/proc`. Must not keep anything between two looks.
+//! Owns the reading of `/proc`. Times of all processes come from the same place, `/proc/PID/stat`: the sums of
+//! `/proc/stat` are sampled and would not match. A process's threads count with it, io_uring's workers too; the
+//! kernel's own threads are processes of their own. Must not keep anything between two looks.
 
 use std::fs;
+use std::time::Instant;
 
-/// CPU time of some processes and of everything, in clock ticks.
+use crate::result::{BrokerUse, LoaderUse};
+
+/// What some processes and all others have used until now.
 #[derive(Clone, Copy, Debug)]
-pub struct Cpu {
-    broker: u64,
-    loader: u64,
-    all: u64,
+pub struct Usage {
+    at: Instant,
+    broker: Process,
+    loader_ticks: u64,
+    others: Others,
 }
 
-impl Cpu {
-    /// Now.
-    pub fn now(pids: &[u32]) -> Cpu {
-        Cpu { broker: pids.iter().map(|pid| ticks(&pid.to_string())).sum(), loader: ticks("self"), all: busy_ticks() }
+#[derive(Clone, Copy, Debug, Default)]
+struct Process {
+    ticks: u64,
+    read_bytes: u64,
+    write_bytes: u64,
+    context_switches: u64,
+}
+
+/// CPU time of all processes but some.
+#[derive(Clone, Copy, Debug)]
+pub struct Others {
+    at: Instant,
+    ticks: u64,
+}
+
+/// What was used between two looks.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Used {
+    /// `None` without processes to look at.
+    pub broker: Option<BrokerUse>,
+    pub loader: LoaderUse,
+    pub others_cpu_percent: f64,
+}
+
+impl Others {
+    /// Reads some hundred small files: best just outside of a measured time.
+    pub fn now(pids: &[u32]) -> Others {
+        let own = std::process::id();
+        let mut ticks = 0;
+        for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+            let pid = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok());
+            if let Some(pid) = pid.filter(|pid| *pid != own && !pids.contains(pid)) {
+                // With the children it has waited for: their time moves to it when they end.
+                ticks += stat_ticks(&pid.to_string(), 4);
+            }
+        }
+        Others { at: Instant::now(), ticks }
+    }
+}
+
+impl Usage {
+    /// Now, with a look at the others from just before or after.
+    pub fn now(pids: &[u32], others: Others) -> Usage {
+        let mut usage = Usage::without_others(pids);
+        usage.others = others;
+        usage
     }
 
-    /// What was used since `before`, as the RESULT line has it: microseconds a message, and percent of one core.
-    pub fn since(self, before: Cpu, messages: u64, seconds: f64) -> String {
+    /// Now; the others are to be looked at next.
+    pub fn without_others(pids: &[u32]) -> Usage {
+        let mut broker = Process::default();
+        for pid in pids {
+            broker.ticks += stat_ticks(&pid.to_string(), 2);
+            broker.read_bytes += status_number(&format!("/proc/{pid}/io"), "read_bytes");
+            broker.write_bytes += status_number(&format!("/proc/{pid}/io"), "write_bytes");
+            broker.context_switches += context_switches(*pid);
+        }
+        let at = Instant::now();
+        Usage { at, broker, loader_ticks: stat_ticks("self", 2), others: Others { at, ticks: 0 } }
+    }
+
+    /// The same with the others' time.
+    pub fn with_others(mut self, others: Others) -> Usage {
+        self.others = others;
+        self
+    }
+
+    /// What was used since `before` for so many messages.
+    pub fn since(self, before: Usage, messages: u64, pids: &[u32]) -> Used {
         // SAFETY: sysconf takes and returns plain numbers.
         let a_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) }.max(1) as f64;
-        let broker = self.broker.saturating_sub(before.broker) as f64 / a_second;
-        let loader = self.loader.saturating_sub(before.loader) as f64 / a_second;
-        let others = self.all.saturating_sub(before.all) as f64 / a_second - broker - loader;
-        let each = 1e6 / messages.max(1) as f64;
-        format!(
-            "broker_cpu_us={:.2} loader_cpu_us={:.2} broker_cpu_pct={:.0} loader_cpu_pct={:.0} others_cpu_pct={:.0}",
-            broker * each,
-            loader * each,
-            broker / seconds * 100.0,
-            loader / seconds * 100.0,
-            others / seconds * 100.0
-        )
+        let cpu = |ticks: u64, before: u64| ticks.saturating_sub(before) as f64 / a_second;
+        let seconds = self.at.saturating_duration_since(before.at).as_secs_f64().max(1e-9);
+        let each = if messages == 0 { 0.0 } else { 1e6 / messages as f64 };
+        let broker = cpu(self.broker.ticks, before.broker.ticks);
+        let loader = cpu(self.loader_ticks, before.loader_ticks);
+        let others = cpu(self.others.ticks, before.others.ticks);
+        let others_seconds = self.others.at.saturating_duration_since(before.others.at).as_secs_f64().max(1e-9);
+        Used {
+            broker: (!pids.is_empty()).then(|| BrokerUse {
+                cpu_us_per_message: broker * each,
+                cpu_percent: broker / seconds * 100.0,
+                rss_kib: memory_kib(pids, "VmRSS"),
+                anon_kib: memory_kib(pids, "RssAnon"),
+                read_bytes: self.broker.read_bytes.saturating_sub(before.broker.read_bytes),
+                write_bytes: self.broker.write_bytes.saturating_sub(before.broker.write_bytes),
+                fdatasyncs: None,
+                context_switches: self.broker.context_switches.saturating_sub(before.broker.context_switches),
+            }),
+            loader: LoaderUse { cpu_us_per_message: loader * each, cpu_percent: loader / seconds * 100.0 },
+            others_cpu_percent: others / others_seconds * 100.0,
+        }
     }
 }
 
-fn ticks(pid: &str) -> u64 {
-    let read = || {
-        let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // The name in parentheses may hold blanks; the fields count from behind it.
-        let fields: Vec<&str> = text.get(text.rfind(')')? + 2..)?.split(' ').collect();
-        Some(fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?)
-    };
-    read().unwrap_or(0)
+/// Refuses processes that are not there: their zeros would look like a result.
+pub fn check(pids: &[u32]) -> Result<(), String> {
+    match pids.iter().find(|pid| fs::metadata(format!("/proc/{pid}")).is_err()) {
+        Some(pid) => Err(format!("--pid {pid}: there is no such process")),
+        None => Ok(()),
+    }
 }
 
-/// All that was no idling and no waiting for the disk.
-fn busy_ticks() -> u64 {
-    let text = fs::read_to_string("/proc/stat").unwrap_or_default();
-    let line = text.lines().next().unwrap_or_default();
-    let fields = line.split_whitespace().skip(1).take(8).enumerate();
-    fields.filter(|(index, _)| !matches!(index, 3 | 4)).filter_map(|(_, value)| value.parse::<u64>().ok()).sum()
+/// User and system time; with 4 fields those of its ended children too.
+fn stat_ticks(pid: &str, fields: usize) -> u64 {
+    fs::read_to_string(format!("/proc/{pid}/stat")).map_or(0, |text| sum_ticks(&text, fields))
 }
 
-/// Resident and anonymous memory of some processes, KiB.
-pub fn memory(pids: &[u32]) -> String {
-    let sum = |key: &str| pids.iter().filter_map(|pid| status_kib(*pid, key)).sum::<u64>();
-    format!("rss_kib={} anon_kib={}", sum("VmRSS"), sum("RssAnon"))
+fn sum_ticks(stat: &str, fields: usize) -> u64 {
+    // The name in parentheses may hold blanks and parentheses; the fields count from behind the last one.
+    let Some((_, rest)) = stat.rsplit_once(')') else { return 0 };
+    rest.split_whitespace().skip(11).take(fields).filter_map(|field| field.parse::<u64>().ok()).sum()
 }
 
-fn status_kib(pid: u32, key: &str) -> Option<u64> {
-    let text = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = text.lines().find(|line| line.split(':').next() == Some(key))?;
-    line.split_whitespace().nth(1)?.parse().ok()
+fn context_switches(pid: u32) -> u64 {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    tasks
+        .map(|task| {
+            let path = task.path().join("status");
+            let text = fs::read_to_string(path).unwrap_or_default();
+            number_in(&text, "voluntary_ctxt_switches") + number_in(&text, "nonvoluntary_ctxt_switches")
+        })
+        .sum()
+}
+
+fn memory_kib(pids: &[u32], key: &str) -> u64 {
+    pids.iter().map(|pid| status_number(&format!("/proc/{pid}/status"), key)).sum()
+}
+
+fn status_number(path: &str, key: &str) -> u64 {
+    fs::read_to_string(path).map_or(0, |text| number_in(&text, key))
+}
+
+/// The number behind `key:`, 0 without it.
+fn number_in(text: &str, key: &str) -> u64 {
+    let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
+    line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_found_behind_any_name() {
+        let stat = "7 (a b) c) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 20 0";
+        assert_eq!((sum_ticks(stat, 2), sum_ticks(stat, 4)), (11 + 12, 11 + 12 + 13 + 14));
+        assert_eq!((sum_ticks("", 2), sum_ticks("7 (x) S", 2)), (0, 0));
+    }
+
+    #[test]
+    fn status_lines_are_found_by_their_whole_key() {
+        let text = "VmRSS:\t  123 kB\nnonvoluntary_ctxt_switches:\t5\nvoluntary_ctxt_switches:\t7\n";
+        for (key, wanted) in
+            [("VmRSS", 123), ("voluntary_ctxt_switches", 7), ("nonvoluntary_ctxt_switches", 5), ("Vm", 0), ("none", 0)]
+        {
+            assert_eq!(number_in(text, key), wanted, "{key}");
+        }
+    }
+
+    #[test]
+    fn this_process_is_seen_and_nothing_goes_below_zero() {
+        let pids = [std::process::id()];
+        let before = Usage::now(&pids, Others::now(&pids));
+        let after = Usage::without_others(&pids).with_others(Others::now(&pids));
+        let used = after.since(before, 0, &pids);
+        let broker = used.broker.unwrap();
+        assert!(broker.rss_kib > 0 && broker.anon_kib <= broker.rss_kib);
+        assert!(used.others_cpu_percent >= 0.0 && used.loader.cpu_us_per_message == 0.0);
+        // The wrong way round, as after a process has ended.
+        let used = before.since(after, 1, &pids);
+        assert!(used.others_cpu_percent >= 0.0 && used.loader.cpu_percent >= 0.0);
+    }
+
+    #[test]
+    fn a_process_that_is_not_there_is_named() {
+        assert!(check(&[std::process::id()]).is_ok());
+        assert!(check(&[u32::MAX]).unwrap_err().contains("4294967295"));
+    }
 }

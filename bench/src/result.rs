@@ -26,7 +26,8 @@ pub struct RunResult {
     /// Requests that failed, over the whole run.
     #[serde(default)]
     pub bad: u64,
-    /// How often each failure came: `2: SYSTEM_BUSY`, or words where there is no code.
+    /// How often each failure came: `2: SYSTEM_BUSY`, or words where there is no code (`no answer`, `not sent`,
+    /// `connection lost`, `damaged`, `not stored`, `not received`).
     #[serde(default)]
     pub errors: BTreeMap<String, u64>,
     /// Messages a second.
@@ -59,6 +60,9 @@ pub struct RunResult {
     /// Workloads that read: what was received beside what was sent. Null elsewhere.
     #[serde(default)]
     pub received: Option<Received>,
+    /// The same workloads: what was sent. Null elsewhere.
+    #[serde(default)]
+    pub sent: Option<SentShare>,
     /// What must be known to read the numbers (real-time priority, threads, ...).
     #[serde(default)]
     pub notes: Vec<String>,
@@ -132,7 +136,7 @@ pub struct Verified {
     pub unchecked: u64,
 }
 
-/// What consumers received, over all groups, from messages that were due inside the measured time.
+/// What consumers received over the whole run, all groups together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Received {
     pub groups: u64,
@@ -143,6 +147,23 @@ pub struct Received {
     pub missing: u64,
     /// Pulls answered, with messages or without.
     pub pulls: u64,
+    /// Messages a second, all groups together, inside the measured time.
+    #[serde(default)]
+    pub rate: f64,
+    /// From the instant a message was due to its receipt.
+    #[serde(default)]
+    pub latency_us: Option<Latency>,
+}
+
+/// What producers sent in a workload that also reads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SentShare {
+    /// Acked over the whole run.
+    pub messages: u64,
+    /// Acked a second, inside the measured time.
+    pub rate: f64,
+    /// From the instant a message was due to its ack.
+    pub latency_us: Option<Latency>,
 }
 
 impl RunResult {
@@ -188,7 +209,8 @@ mod tests {
             loader: LoaderUse { cpu_us_per_message: 0.9, cpu_percent: 12.0 },
             others_cpu_percent: 1.5,
             verified: Some(Verified { acked: 9, found: 8, lost: 1, ..Verified::default() }),
-            received: Some(Received { groups: 2, expected: 18, messages: 18, missing: 0, pulls: 7 }),
+            received: Some(Received { groups: 2, expected: 18, messages: 18, pulls: 7, ..Received::default() }),
+            sent: Some(SentShare { messages: 9, rate: 0.9, latency_us: Some(latency) }),
             notes: vec!["SCHED_FIFO".into()],
             complete: true,
         }

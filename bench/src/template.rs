@@ -1,47 +1,81 @@
-//! A send request written once and patched for every message: the header costs a few stores then.
+//! The head of a send request, written once and patched for every message: it costs a few stores then.
 //!
-//! Owns the bytes of the frame. The opaque and the born time are written with a fixed number of digits, so that a patch
-//! never moves anything.
+//! Owns the bytes before the body. The opaque and the born time are written with a fixed number of digits, so that a
+//! patch never moves anything. Read-only after the start, shared by all threads.
 
+use protocol::command::FLAG_ONEWAY;
 use protocol::{Head, HeaderForm, write_command};
 
+const CODE_SEND_MESSAGE: i32 = 10;
 const CODE_SEND_MESSAGE_V2: i32 = 310;
+const CODE_SEND_BATCH_MESSAGE: i32 = 320;
 /// Placeholders; also the lowest opaque, so that all have ten digits.
 pub const OPAQUE_FIRST: i32 = 1_111_111_111;
-const BORN_MS: i64 = 2_222_222_222_222;
+const BORN_MS: u64 = 2_222_222_222_222;
 
-/// One frame of a topic's queue.
+/// How messages are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manner {
+    /// SEND_MESSAGE_V2, acked.
+    Sync,
+    /// SEND_MESSAGE with the one-way flag: no answer.
+    OneWay,
+    /// SEND_BATCH_MESSAGE with so many messages, acked as one.
+    Batch(u32),
+}
+
+/// The head of the frames for one queue of a topic.
 #[derive(Clone, Debug)]
 pub struct Template {
-    frame: Vec<u8>,
+    head: Vec<u8>,
     opaque_at: usize,
     born_at: usize,
     form: HeaderForm,
 }
 
 impl Template {
-    /// The frame of a plain send.
-    pub fn new(topic: &str, queue: u32, body: &[u8], form: HeaderForm) -> Result<Template, String> {
+    /// A plain send.
+    pub fn new(topic: &str, queue: u32, form: HeaderForm, manner: Manner) -> Result<Template, String> {
         let mut frame = Vec::new();
-        let head = Head { form, ..Head::request(CODE_SEND_MESSAGE_V2, OPAQUE_FIRST) };
+        let (code, flag) = match manner {
+            Manner::Sync => (CODE_SEND_MESSAGE_V2, 0),
+            Manner::OneWay => (CODE_SEND_MESSAGE, FLAG_ONEWAY),
+            Manner::Batch(_) => (CODE_SEND_BATCH_MESSAGE, 0),
+        };
+        let names = if code == CODE_SEND_MESSAGE { &LONG_NAMES } else { &SHORT_NAMES };
+        let [
+            group,
+            name,
+            default_topic,
+            default_queues,
+            queue_id,
+            sys_flag,
+            born,
+            message_flag,
+            properties,
+            times,
+            unit,
+            batch,
+        ] = *names;
+        let head = Head { form, flag, ..Head::request(code, OPAQUE_FIRST) };
         write_command(
             &mut frame,
             &head,
             |fields| {
-                fields.str("a", "PID_mqbench");
-                fields.str("b", topic);
-                fields.str("c", "TBW102");
-                fields.i32("d", 4);
-                fields.i64("e", i64::from(queue));
-                fields.i32("f", 0);
-                fields.i64("g", BORN_MS);
-                fields.i32("h", 0);
-                fields.str("i", "WAIT\u{1}true");
-                fields.i32("j", 0);
-                fields.bool("k", false);
-                fields.bool("m", false);
+                fields.str(group, "PID_mqbench");
+                fields.str(name, topic);
+                fields.str(default_topic, "TBW102");
+                fields.i32(default_queues, 4);
+                fields.i64(queue_id, i64::from(queue));
+                fields.i32(sys_flag, 0);
+                fields.i64(born, BORN_MS as i64);
+                fields.i32(message_flag, 0);
+                fields.str(properties, "WAIT\u{1}true");
+                fields.i32(times, 0);
+                fields.bool(unit, false);
+                fields.bool(batch, matches!(manner, Manner::Batch(_)));
             },
-            body.len(),
+            0,
         );
         let opaque = match form {
             HeaderForm::Json => OPAQUE_FIRST.to_string().into_bytes(),
@@ -50,24 +84,72 @@ impl Template {
         let find = |wanted: &[u8]| frame.windows(wanted.len()).position(|part| part == wanted);
         let opaque_at = find(&opaque).ok_or("the header has no opaque")?;
         let born_at = find(BORN_MS.to_string().as_bytes()).ok_or("the header has no born time")?;
-        frame.extend_from_slice(body);
-        Ok(Template { frame, opaque_at, born_at, form })
+        Ok(Template { head: frame, opaque_at, born_at, form })
     }
 
-    /// Appends the frame with these values. `opaque` is at least [`OPAQUE_FIRST`]; `born_ms` has 13 digits.
-    pub fn write(&mut self, out: &mut Vec<u8>, opaque: i32, born_ms: i64) {
+    /// Appends the head of a frame whose body of this many bytes the caller appends next. `opaque` is at least
+    /// [`OPAQUE_FIRST`].
+    pub fn write(&self, out: &mut Vec<u8>, opaque: i32, born: &BornTime, body_len: usize) {
+        let begin = out.len();
+        out.extend_from_slice(&self.head);
+        let head = &mut out[begin..];
+        let frame_len = (self.head.len() - 4 + body_len) as u32;
+        head[0..4].copy_from_slice(&frame_len.to_be_bytes());
         match self.form {
-            HeaderForm::Json => patch_digits(&mut self.frame[self.opaque_at..self.opaque_at + 10], i64::from(opaque)),
+            HeaderForm::Json => write_digits(&mut head[self.opaque_at..self.opaque_at + 10], opaque as u64),
             HeaderForm::Rocketmq => {
-                self.frame[self.opaque_at..self.opaque_at + 4].copy_from_slice(&opaque.to_be_bytes());
+                head[self.opaque_at..self.opaque_at + 4].copy_from_slice(&opaque.to_be_bytes());
             }
         }
-        patch_digits(&mut self.frame[self.born_at..self.born_at + 13], born_ms);
-        out.extend_from_slice(&self.frame);
+        head[self.born_at..self.born_at + 13].copy_from_slice(&born.digits);
     }
 }
 
-fn patch_digits(place: &mut [u8], mut value: i64) {
+const SHORT_NAMES: [&str; 12] = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "m"];
+const LONG_NAMES: [&str; 12] = [
+    "producerGroup",
+    "topic",
+    "defaultTopic",
+    "defaultTopicQueueNums",
+    "queueId",
+    "sysFlag",
+    "bornTimestamp",
+    "flag",
+    "properties",
+    "reconsumeTimes",
+    "unitMode",
+    "batch",
+];
+
+/// A born time in its 13 digits; made anew once a millisecond only.
+#[derive(Clone, Debug)]
+pub struct BornTime {
+    ms: u64,
+    digits: [u8; 13],
+}
+
+impl BornTime {
+    /// 1970.
+    pub fn new() -> BornTime {
+        BornTime { ms: 0, digits: [b'0'; 13] }
+    }
+
+    /// Sets it, in milliseconds since 1970.
+    pub fn set(&mut self, ms: u64) {
+        if ms != self.ms {
+            self.ms = ms;
+            write_digits(&mut self.digits, ms);
+        }
+    }
+}
+
+impl Default for BornTime {
+    fn default() -> Self {
+        BornTime::new()
+    }
+}
+
+fn write_digits(place: &mut [u8], mut value: u64) {
     for digit in place.iter_mut().rev() {
         *digit = b'0' + (value % 10) as u8;
         value /= 10;
@@ -81,14 +163,29 @@ mod tests {
 
     #[test]
     fn a_patched_frame_decodes_to_its_values() {
+        let mut born = BornTime::new();
+        born.set(1_800_000_000_123);
         for form in [HeaderForm::Json, HeaderForm::Rocketmq] {
-            let mut template = Template::new("T", 3, b"body", form).unwrap();
-            let mut out = Vec::new();
-            template.write(&mut out, 1_987_654_321, 1_800_000_000_123);
-            let command = Command::decode(&out).unwrap();
-            assert_eq!((command.code, command.opaque, command.body), (310, 1_987_654_321, &b"body"[..]), "{form:?}");
-            assert_eq!(command.fields.get("g").as_deref(), Some("1800000000123"), "{form:?}");
-            assert_eq!(command.fields.get("e").as_deref(), Some("3"), "{form:?}");
+            for (manner, code, queue, born_key, batch_key, batch) in [
+                (Manner::Sync, 310, "e", "g", "m", "false"),
+                (Manner::OneWay, 10, "queueId", "bornTimestamp", "batch", "false"),
+                (Manner::Batch(2), 320, "e", "g", "m", "true"),
+            ] {
+                let template = Template::new("T", 3, form, manner).unwrap();
+                let mut out = b"before".to_vec();
+                template.write(&mut out, 1_987_654_321, &born, 4);
+                out.extend_from_slice(b"body");
+                let command = Command::decode(&out[6..]).unwrap();
+                assert_eq!(
+                    (command.code, command.opaque, command.body),
+                    (code, 1_987_654_321, &b"body"[..]),
+                    "{form:?}"
+                );
+                assert_eq!(command.is_oneway(), manner == Manner::OneWay, "{form:?} {manner:?}");
+                for (key, value) in [(queue, "3"), (born_key, "1800000000123"), (batch_key, batch)] {
+                    assert_eq!(command.fields.get(key).as_deref(), Some(value), "{form:?} {manner:?} {key}");
+                }
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! `mqbench first-ack`: how long after its start a broker acks its first message.
 //!
 //! Tries to connect and send, over and over, with a pause too short to matter. May start the broker's command itself;
-//! the broker outlives this program.
+//! the broker outlives this program. Main thread.
 
 use std::process::{Command, Stdio};
 use std::thread;
@@ -9,13 +9,16 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use client::{Broker, HeaderForm, Options, Send};
 
-use crate::cli::FirstAck;
+use crate::cli::{FirstAck, as_given};
+use crate::outcome::Outcome;
+use crate::result::{Latency, RunResult};
+use crate::stop;
 
 const PAUSE: Duration = Duration::from_millis(2);
 const OPTIONS: Options = Options { form: HeaderForm::Json, timeout: Duration::from_secs(2) };
 
-/// Measures and answers the RESULT line.
-pub fn run(arguments: &FirstAck) -> Result<String, String> {
+/// Measures.
+pub fn measure(arguments: &FirstAck) -> Result<Outcome, String> {
     let limit = Duration::from_secs(arguments.limit);
     let mut before = Duration::ZERO;
     let mut pid = String::new();
@@ -25,6 +28,7 @@ pub fn run(arguments: &FirstAck) -> Result<String, String> {
             .checked_sub(Duration::from_millis(since_ms))
             .ok_or_else(|| format!("--since-ms {since_ms} lies in the future"))?;
     }
+    stop::listen();
     let begun = Instant::now();
     if let Some((program, rest)) = arguments.command.split_first() {
         let child = Command::new(program)
@@ -38,14 +42,15 @@ pub fn run(arguments: &FirstAck) -> Result<String, String> {
     }
     let mut tries = 0u64;
     let mut last = String::from("-");
-    while begun.elapsed() < limit {
+    while begun.elapsed() < limit && !stop::is_asked() {
         tries += 1;
         let sent = Broker::connect_with(arguments.broker, OPTIONS)
             .and_then(|mut broker| broker.send(&Send::to(&arguments.topic, 0, b"first")));
         match sent {
             Ok(sent) if sent.status == 0 => {
-                let took = (before + begun.elapsed()).as_secs_f64() * 1e3;
-                return Ok(format!("what=first-ack ms={took:.1} tries={tries}{pid} before={last:?}"));
+                let took = (before + begun.elapsed()).as_secs_f64();
+                let line = format!("what=first-ack ms={:.1} tries={tries}{pid} before={last:?}", took * 1e3);
+                return Outcome::new(result(arguments, took), line, arguments.json.as_deref());
             }
             Ok(sent) => last = format!("stored with code {}", sent.status),
             Err(error) => last = error.to_string(),
@@ -53,4 +58,20 @@ pub fn run(arguments: &FirstAck) -> Result<String, String> {
         thread::sleep(PAUSE);
     }
     Err(format!("no ack in {limit:?}; the last try: {last}"))
+}
+
+fn result(arguments: &FirstAck, seconds: f64) -> RunResult {
+    let us = seconds * 1e6;
+    let latency = Latency { count: 1, p50: us, p90: us, p99: us, p999: us, p9999: us, max: us, mean: us };
+    RunResult {
+        what: "first-ack".into(),
+        arguments: as_given(arguments),
+        seconds,
+        messages: 1,
+        bytes: 5,
+        rate: 1.0 / seconds.max(1e-9),
+        latency_us: Some(latency),
+        complete: true,
+        ..RunResult::default()
+    }
 }
