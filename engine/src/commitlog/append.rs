@@ -3,7 +3,7 @@
 //! Owns nothing. Runs on the shard; a write goes into the page cache and returns in microseconds, unless it ends inside
 //! a page that is on disk but not in the cache: then the kernel reads that page first, on the shard. So a batch ends
 //! with zeros up to the page's end. Only a single shard may pad: with several, those bytes may be another's already,
-//! and the pages ahead are read in by the preparing thread instead.
+//! and there is only what the preparing thread brought into the cache before (see `ahead`).
 
 use std::io::{self, IoSlice};
 use std::path::PathBuf;
@@ -23,9 +23,6 @@ pub(crate) struct WriteError {
     pub(crate) path: PathBuf,
     pub(crate) position: u64,
 }
-
-/// Bytes written ahead of the tail that are read into the cache at a time, with several shards.
-const WARM_BYTES: u64 = 16 << 20;
 
 /// Writes `bytes`, the units of all pieces one behind the other. May be called again for the same pieces after an
 /// error: nobody else writes there.
@@ -53,9 +50,7 @@ pub(crate) fn write(core: &Core, view: &mut SegmentsView, bytes: &[u8], pieces: 
             position,
         })?;
         Counters::add(&core.progress.counters.batches, 1);
-        if !single && position / WARM_BYTES != end / WARM_BYTES {
-            core.roll.warm(segment, (end / WARM_BYTES + 1) * WARM_BYTES, WARM_BYTES);
-        }
+        core.ahead.moved(piece.end());
     }
     Ok(())
 }

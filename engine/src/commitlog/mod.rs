@@ -4,6 +4,7 @@
 //! that takes: `sync_times`), `prepare` makes the
 //! next file, `segments` and `segment` are the files themselves. Must not know queues, offsets in them, or who waits.
 
+pub(crate) mod ahead;
 pub mod append;
 pub mod flush;
 pub(crate) mod flush_inline;

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use super::segment::{Segment, file_name};
 use crate::error::PutRefused;
-use crate::io::{AlignedZeros, is_out_of_resources, is_out_of_space};
+use crate::io::{AlignedZeros, IoClass, is_out_of_resources, is_out_of_space, set_io_class};
 use crate::options::PreparePolicy;
 use crate::progress::{Counters, Refuser};
 use crate::store::core::Core;
@@ -25,8 +25,9 @@ pub const TMP_SUFFIX: &str = ".tmp";
 struct State {
     /// Somebody wants the next file prepared.
     wanted: bool,
-    /// A range some shard will write to soon, to be read into the page cache.
-    warm: Option<(Arc<Segment>, u64, u64)>,
+    /// The file the thread is filling with zeros: all its space is there already, so whoever needs it may have it as it
+    /// is. The thread writes to it under this lock only, and not once it has a name.
+    filling: Option<(i64, PathBuf)>,
     /// After a full disk nobody tries before this.
     not_before: Option<Instant>,
 }
@@ -71,15 +72,6 @@ impl Roll {
         }
     }
 
-    /// Asks for a range to be read ahead: with several shards no one may pad a write to the page's end, so the pages
-    /// must be in the cache before they are written to.
-    pub(crate) fn warm(&self, segment: Arc<Segment>, position: u64, len: u64) {
-        if let Some(mut state) = self.try_state() {
-            state.warm = Some((segment, position, len));
-            self.changed.notify_all();
-        }
-    }
-
     /// Ends the thread.
     pub(crate) fn wake(&self) {
         let _state = self.state();
@@ -106,13 +98,20 @@ impl Roll {
                 return Err(RoomError::Refused(refused));
             }
             let base = core.segments.room_end();
-            let tmp = core.options.commitlog_dir.join(format!("{}.roll{TMP_SUFFIX}", file_name(base)));
-            let made =
-                make(core, &tmp, PreparePolicy::Allocated, &mut || true).and_then(|()| publish(core, &tmp, base));
+            let (tmp, made) = match state.filling.take_if(|(filling, _)| *filling == base) {
+                Some((_, tmp)) => (tmp, Ok(())),
+                None => {
+                    let tmp = core.options.commitlog_dir.join(format!("{}.roll{TMP_SUFFIX}", file_name(base)));
+                    let made = allocate(core, &tmp, false).map(drop);
+                    (tmp, made)
+                }
+            };
+            let made = made.and_then(|()| publish(core, &tmp, base));
             match made {
                 Ok(segment) => {
                     core.segments.push(segment);
                     Counters::add(&core.progress.counters.inline_segments, 1);
+                    tracing::debug!(base, "a commitlog file was needed before it was prepared");
                     there_is_room(core, &mut state);
                 }
                 Err(error) => {
@@ -148,32 +147,18 @@ fn there_is_room(core: &Core, state: &mut State) {
     }
 }
 
-/// Makes a durable file of the segment size under a temporary name. `go_on` is asked between slices.
-fn make(core: &Core, tmp: &Path, policy: PreparePolicy, go_on: &mut dyn FnMut() -> bool) -> io::Result<()> {
+/// Makes a file of the segment size under a temporary name; the size is durable, the content is zeros.
+fn allocate(core: &Core, tmp: &Path, direct: bool) -> io::Result<File> {
     let disk = &core.options.disk;
     let size = core.options.segment_size;
-    let direct = matches!(policy, PreparePolicy::Zeroed { .. });
     let (file, _) = disk.create(tmp, direct && size.is_multiple_of(crate::io::PAGE as u64))?;
     disk.allocate(&file, size)?;
-    if let PreparePolicy::Zeroed { slice_bytes, pause } = policy {
-        let slice = slice_bytes.clamp(crate::io::PAGE, 64 << 20).next_multiple_of(crate::io::PAGE);
-        let zeros = AlignedZeros::new(slice);
-        let mut position = 0u64;
-        while position < size {
-            if !go_on() {
-                return Err(io::Error::from(io::ErrorKind::Interrupted));
-            }
-            let len = usize::try_from(size - position).unwrap_or(slice).min(slice);
-            disk.write_all_at(&file, &mut [IoSlice::new(zeros.get(len))], position)?;
-            position += len as u64;
-            std::thread::sleep(pause);
-        }
-    }
     // The size is metadata that fdatasync covers, because without it the data could not be read back.
-    file.sync_data()
+    file.sync_data()?;
+    Ok(file)
 }
 
-/// Gives a finished file its name, durably.
+/// Gives a file its name, durably.
 fn publish(core: &Core, tmp: &Path, base: i64) -> io::Result<Arc<Segment>> {
     let path = core.options.commitlog_dir.join(file_name(base));
     // Opened first: that may fail for want of a descriptor and be tried again, the sync may not.
@@ -188,20 +173,14 @@ fn publish(core: &Core, tmp: &Path, base: i64) -> io::Result<Arc<Segment>> {
 
 /// The preparing thread; returns when the store stops.
 pub(crate) fn run(core: &Core) {
-    crate::io::idle_io_class();
     let mut failing = false;
     loop {
         let mut state = core.roll.state();
-        while !state.wanted && state.warm.is_none() && !core.is_stopping() {
+        while !state.wanted && !core.is_stopping() {
             state = core.roll.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         if core.is_stopping() {
             return;
-        }
-        if let Some((segment, position, len)) = state.warm.take() {
-            drop(state);
-            crate::io::readahead(segment.file(), position, len);
-            continue;
         }
         // Taken back before the work, so that who asks meanwhile is heard.
         state.wanted = false;
@@ -229,20 +208,129 @@ fn prepare_next(core: &Core) -> io::Result<()> {
         return Ok(());
     }
     let tmp = core.options.commitlog_dir.join(format!("{}{TMP_SUFFIX}", file_name(base)));
-    let made = make(core, &tmp, core.options.prepare, &mut || !core.is_stopping() && core.segments.room_end() == base);
-    let result = made.and_then(|()| {
-        // Under the lock, so that no shard makes the same file meanwhile.
+    let began = Instant::now();
+    let result = fill(core, &tmp, base).and_then(|()| {
         let mut state = core.roll.state();
-        if core.segments.room_end() != base {
-            return Err(io::Error::from(io::ErrorKind::Interrupted));
-        }
+        still_filling(&state, base)?;
+        state.filling = None;
         core.segments.push(publish(core, &tmp, base)?);
         there_is_room(core, &mut state);
         Counters::add(&core.progress.counters.prepared_segments, 1);
+        tracing::debug!(base, ms = began.elapsed().as_millis() as u64, "a commitlog file is prepared");
         Ok(())
     });
-    if result.is_err() {
+    if result.is_err() && core.roll.state().filling.take_if(|(filling, _)| *filling == base).is_some() {
         let _ = fs::remove_file(&tmp);
     }
     result
+}
+
+/// An error when somebody took the file, or made it himself.
+fn still_filling(state: &State, base: i64) -> io::Result<()> {
+    match &state.filling {
+        Some((filling, _)) if *filling == base => Ok(()),
+        _ => Err(io::Error::from(io::ErrorKind::Interrupted)),
+    }
+}
+
+/// Makes the next file and fills it with zeros, in slices.
+fn fill(core: &Core, tmp: &Path, base: i64) -> io::Result<()> {
+    let size = core.options.segment_size;
+    let PreparePolicy::Zeroed { slice_bytes, pause } = core.options.prepare else {
+        allocate(core, tmp, false)?;
+        return offer(core, tmp, base);
+    };
+    set_io_class(IoClass::Idle);
+    let file = allocate(core, tmp, true)?;
+    offer(core, tmp, base)?;
+    let slice = slice_bytes.clamp(crate::io::PAGE, 64 << 20).next_multiple_of(crate::io::PAGE);
+    let zeros = AlignedZeros::new(slice);
+    let pace = Pace::new(Instant::now(), core.tail.next());
+    let mut class = IoClass::Idle;
+    let mut position = 0u64;
+    while position < size {
+        if core.is_stopping() {
+            return Err(io::Error::from(io::ErrorKind::Interrupted));
+        }
+        let end = core.tail.next();
+        let room = u64::try_from(base.saturating_sub(end)).unwrap_or(0);
+        let pause_now = pace.pause(Instant::now(), end, room, (size - position).div_ceil(slice as u64), pause);
+        // In the idle class writing back what producers send keeps the zeros waiting, for seconds if need be.
+        let class_now = if pause_now < pause { IoClass::Last } else { IoClass::Idle };
+        if std::mem::replace(&mut class, class_now) != class_now {
+            set_io_class(class_now);
+        }
+        {
+            let state = core.roll.state();
+            still_filling(&state, base)?;
+            let len = usize::try_from(size - position).unwrap_or(slice).min(slice);
+            core.options.disk.write_all_at(&file, &mut [IoSlice::new(zeros.get(len))], position)?;
+            position += len as u64;
+        }
+        if !pause_now.is_zero() {
+            std::thread::sleep(pause_now);
+        }
+    }
+    // So that the first flush of the log in this file finds its metadata on disk.
+    file.sync_data()
+}
+
+/// Lets others have the file from here on, as far as it is.
+fn offer(core: &Core, tmp: &Path, base: i64) -> io::Result<()> {
+    let mut state = core.roll.state();
+    if core.segments.room_end() != base {
+        drop(state);
+        let _ = fs::remove_file(tmp);
+        return Err(io::Error::from(io::ErrorKind::Interrupted));
+    }
+    state.filling = Some((base, tmp.to_path_buf()));
+    Ok(())
+}
+
+/// How fast slices must follow each other, so that the file is ready when the log arrives there.
+struct Pace {
+    began: Instant,
+    from: i64,
+}
+
+impl Pace {
+    fn new(now: Instant, end: i64) -> Self {
+        Self { began: now, from: end }
+    }
+
+    /// The pause before the next slice: `longest`, or less when the log, which ends at `end` with `room` bytes before
+    /// the new file, comes nearer faster than `slices` pauses last. A third of the time left is for pauses: the slices take
+    /// time as well, and the log may become faster.
+    fn pause(&self, now: Instant, end: i64, room: u64, slices: u64, longest: Duration) -> Duration {
+        let moved = u64::try_from(end.saturating_sub(self.from)).unwrap_or(0);
+        let elapsed = now.duration_since(self.began);
+        if moved == 0 || slices == 0 {
+            return longest;
+        }
+        let left = elapsed.as_secs_f64() * room as f64 / moved as f64;
+        longest.min(Duration::try_from_secs_f64(left / 3.0 / slices as f64).unwrap_or(longest))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slices_follow_faster_when_the_log_is_fast() {
+        let began = Instant::now();
+        let check = |moved: i64, ms: u64, room: u64, slices: u64, expected_us: u128| {
+            let pace = Pace::new(began, 1000);
+            let now = began + Duration::from_millis(ms);
+            let pause = pace.pause(now, 1000 + moved, room, slices, Duration::from_millis(5));
+            assert_eq!(pause.as_micros(), expected_us, "{moved} bytes in {ms} ms");
+        };
+        check(0, 100, 1 << 30, 1000, 5000);
+        // 1 MiB in 100 ms: the GiB left lasts 102 s.
+        check(1 << 20, 100, 1 << 30, 1000, 5000);
+        // 100 MiB in 100 ms: a second is left for 1000 slices.
+        check(100 << 20, 100, 1000 << 20, 1000, 333);
+        check(100 << 20, 100, 0, 1000, 0);
+        check(100 << 20, 100, 1 << 30, 0, 5000);
+    }
 }

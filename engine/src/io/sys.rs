@@ -22,11 +22,17 @@ pub(super) fn fallocate(file: &File, size: u64) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Asks the kernel to read a range into the page cache; does not wait and its failure only costs time.
-pub fn readahead(file: &File, position: u64, len: u64) {
-    let (Ok(position), Ok(len)) = (libc::off_t::try_from(position), libc::off_t::try_from(len)) else { return };
-    // SAFETY: plain integers and an open descriptor.
-    let _ = unsafe { libc::posix_fadvise(file.as_raw_fd(), position, len, libc::POSIX_FADV_WILLNEED) };
+/// Reads a range into the page cache and nowhere else, waiting for the disk. A failure only costs time later.
+pub fn read_to_null(file: &File, null: &File, position: u64, len: u64) {
+    let (Ok(mut position), Ok(mut left)) = (libc::off64_t::try_from(position), usize::try_from(len)) else { return };
+    while left > 0 {
+        // SAFETY: the kernel writes `position` only; both descriptors are open as long as their files live.
+        let sent = unsafe { libc::sendfile64(null.as_raw_fd(), file.as_raw_fd(), &mut position, left) };
+        match usize::try_from(sent) {
+            Ok(0) | Err(_) => return,
+            Ok(sent) => left = left.saturating_sub(sent),
+        }
+    }
 }
 
 /// Drops a file's clean pages from the page cache, so that the next read comes from the disk.
@@ -54,12 +60,24 @@ pub(crate) fn next_data(file: &File, position: u64) -> io::Result<Option<u64>> {
     }
 }
 
-/// Puts the calling thread into the idle I/O class. Refused without harm where it is not allowed.
-pub fn idle_io_class() {
+/// Whose requests to a disk go first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IoClass {
+    /// Only when nobody else has any.
+    Idle,
+    /// Like everyone's, and the last of them.
+    Last,
+}
+
+/// Puts the calling thread into an I/O class. Refused without harm where it is not allowed.
+pub fn set_io_class(class: IoClass) {
     const WHO_PROCESS: libc::c_int = 1;
-    const CLASS_IDLE: libc::c_int = 3 << 13;
+    let class = match class {
+        IoClass::Idle => 3 << 13,
+        IoClass::Last => (2 << 13) | 7,
+    };
     // SAFETY: plain integers; 0 means the calling thread.
-    let _ = unsafe { libc::syscall(libc::SYS_ioprio_set, WHO_PROCESS, 0, CLASS_IDLE) };
+    let _ = unsafe { libc::syscall(libc::SYS_ioprio_set, WHO_PROCESS, 0, class as libc::c_int) };
 }
 
 /// Bytes of physical memory, 4 GiB if the system does not say.

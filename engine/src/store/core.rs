@@ -10,6 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::rounds::Rounds;
 use crate::abort;
 use crate::clean::CleanSignal;
+use crate::commitlog::ahead::Ahead;
 use crate::commitlog::flush::FlushSignal;
 use crate::commitlog::flush_inline::{self, Syncs};
 use crate::commitlog::prepare::{Roll, RoomError};
@@ -30,6 +31,7 @@ pub struct Core {
     pub(crate) tail: Tail,
     pub(crate) progress: Progress,
     pub(crate) roll: Roll,
+    pub(crate) ahead: Ahead,
     pub(crate) flush_signal: FlushSignal,
     pub(crate) syncs: Syncs,
     pub(crate) clean_signal: CleanSignal,
@@ -88,6 +90,7 @@ impl Core {
             tail: Tail::new(segments.size(), recovered.end, recovered.store_timestamp),
             progress: Progress::new(options.shards, recovered.end),
             roll: Roll::default(),
+            ahead: Ahead::default(),
             flush_signal: FlushSignal::default(),
             syncs: Syncs::new(options.flush, options.flush_way),
             clean_signal: CleanSignal::default(),
@@ -136,9 +139,9 @@ impl Core {
         }
     }
 
-    /// Whether the last file is half full.
+    /// Whether the last file is in use: at full speed the rest of it is hardly more time than the next one takes.
     pub(crate) fn wants_next_segment(&self) -> bool {
-        self.segments.room_end().saturating_sub(self.tail.next()) <= self.segments.size() / 2
+        self.segments.room_end().saturating_sub(self.tail.next()) < self.segments.size()
     }
 
     /// Makes sure there are files up to `end`.
@@ -183,6 +186,7 @@ impl Core {
         self.stopping.store(true, Ordering::SeqCst);
         self.flush_signal.call();
         self.roll.wake();
+        self.ahead.wake();
         self.rounds.wake();
         self.clean_signal.wake();
     }

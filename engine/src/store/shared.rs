@@ -36,6 +36,7 @@ impl Shared {
         let follower = follower.map_err(|error| OpenError::io("follow the log for the index in", index_dir, error))?;
         *shared.follower.lock().unwrap_or_else(PoisonError::into_inner) = Some(follower);
         shared.spawn("store-prepare", crate::commitlog::prepare::run)?;
+        shared.spawn("store-ahead", crate::commitlog::ahead::run)?;
         shared.spawn("store-checkpoint", rounds::run)?;
         shared.spawn("store-clean", clean::run)?;
         if shared.core.options.flush_way != FlushWay::Ring {

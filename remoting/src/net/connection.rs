@@ -1,18 +1,16 @@
 //! One connection as its shard's code sees it, and the table of all connections of this shard.
 //!
-//! Owns the descriptor (inside the executor's stream), the queue of replies and the flags that couple reading and
+//! Owns the descriptor, the queue of replies and the flags that couple reading and
 //! sending. Lives on one thread. No borrow of its cells lives across an await.
 
 use std::cell::{Cell, RefCell, RefMut};
 use std::collections::HashMap;
 use std::fmt;
 use std::future::poll_fn;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::os::fd::RawFd;
 use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
-
-use glommio::net::TcpStream;
 
 use super::buffer::ReadBuffer;
 use super::counters::Slot;
@@ -69,6 +67,12 @@ pub struct Connection {
     pub(crate) closed: Cell<bool>,
     /// Too much waits to be sent; reading stops until half of it is gone.
     pub(crate) throttled: Cell<bool>,
+    /// Bytes may have come since a read found none.
+    pub(crate) readable: Cell<bool>,
+    /// The peer ended its side or the socket failed: reads go on until they say so.
+    pub(crate) ended: Cell<bool>,
+    /// The socket may take bytes.
+    pub(crate) writable: Cell<bool>,
     held: Cell<u32>,
     reader: RefCell<Option<Waker>>,
     writer: RefCell<Option<Waker>>,
@@ -148,6 +152,9 @@ impl Connection {
             writing: Cell::new(false),
             closed: Cell::new(false),
             throttled: Cell::new(false),
+            readable: Cell::new(false),
+            ended: Cell::new(false),
+            writable: Cell::new(true),
             held: Cell::new(0),
             reader: RefCell::default(),
             writer: RefCell::default(),
@@ -242,6 +249,9 @@ impl Connection {
         let (result, sent) = flush::send(self.fd, &mut out, budget);
         let pending = out.pending();
         drop(out);
+        if matches!(result, Ok(Progress::Blocked)) {
+            self.writable.set(false);
+        }
         self.after_sending(sent, pending);
         result
     }
@@ -282,6 +292,21 @@ impl Connection {
             Poll::Pending
         })
         .await
+    }
+
+    /// What the set of this shard found out about the socket.
+    pub(crate) fn is_ready(&self, readable: bool, writable: bool, ended: bool) {
+        if ended {
+            self.ended.set(true);
+        }
+        if readable || ended {
+            self.readable.set(true);
+            self.wake_reader();
+        }
+        if writable || ended {
+            self.writable.set(true);
+            self.wake_writer();
+        }
     }
 
     pub(crate) fn reader_waits(&self, cx: &Context<'_>) {

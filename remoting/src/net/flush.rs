@@ -7,12 +7,8 @@ use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
 use std::os::fd::RawFd;
-use std::pin::Pin;
-use std::ptr;
 use std::rc::Rc;
 use std::task::Poll;
-
-use futures_io::AsyncWrite;
 
 use super::connection::Connection;
 use super::counters::count;
@@ -21,9 +17,6 @@ use super::send::{self, Progress, Sent};
 
 /// Bytes one connection may send in one go before others have their turn.
 const ROUND_BYTES: usize = 1 << 20;
-
-/// Bytes copied for the one send that waits for the socket.
-const WAIT_BYTES: usize = 4096;
 
 thread_local! {
     static DIRTY: RefCell<Vec<Rc<Connection>>> = const { RefCell::new(Vec::new()) };
@@ -103,11 +96,7 @@ async fn write_rest(connection: Rc<Connection>) {
         match connection.send_some(ROUND_BYTES) {
             Ok(Progress::Done) => break Ok(()),
             Ok(Progress::Yield) => shard::turn().await,
-            Ok(Progress::Blocked) => {
-                if let Err(error) = send_when_possible(&connection).await {
-                    break Err(error);
-                }
-            }
+            Ok(Progress::Blocked) => until_writable(&connection).await,
             Err(error) => break Err(error),
         }
     };
@@ -117,48 +106,14 @@ async fn write_rest(connection: Rc<Connection>) {
     }
 }
 
-/// Waits for the socket to take bytes again, and sends it the first few. The executor has no public way to wait for
-/// that alone: its own write of a slice sends, or waits for writability when it cannot.
-async fn send_when_possible(connection: &Connection) -> io::Result<()> {
-    let mut copy = Vec::new();
+/// Waits for the socket to take bytes again, or for the end of the connection.
+async fn until_writable(connection: &Connection) {
     poll_fn(|cx| {
-        if connection.closed.get() {
-            return Poll::Ready(Ok(()));
+        if connection.closed.get() || connection.writable.get() {
+            return Poll::Ready(());
         }
-        let mut out = connection.out.borrow_mut();
-        copy_front(&out, &mut copy);
-        if copy.is_empty() {
-            return Poll::Ready(Ok(()));
-        }
-        let mut stream = connection.stream.borrow_mut();
-        let Some(stream) = stream.as_mut() else { return Poll::Ready(Ok(())) };
-        match Pin::new(stream).poll_write(cx, &copy) {
-            Poll::Pending => {
-                connection.writer_waits(cx);
-                Poll::Pending
-            }
-            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => Poll::Ready(Ok(())),
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            Poll::Ready(Ok(n)) => {
-                let ended = out.sent(n);
-                let pending = out.pending();
-                drop(out);
-                count_sent(n, ended);
-                connection.after_sending(n, pending);
-                Poll::Ready(Ok(()))
-            }
-        }
+        connection.writer_waits(cx);
+        Poll::Pending
     })
-    .await
-}
-
-/// Copies the first bytes that wait into `copy`, at most [`WAIT_BYTES`].
-fn copy_front(out: &Out, copy: &mut Vec<u8>) {
-    copy.clear();
-    let Some(piece) = out.front() else { return };
-    let len = piece.len.min(WAIT_BYTES);
-    copy.resize(len, 0);
-    // SAFETY: the piece has at least `len` bytes and lives in the queue borrowed by the caller (its Vec, or a mapping
-    // whose lease the queue holds); `copy` was just made `len` long, and a fresh Vec does not overlap either.
-    unsafe { ptr::copy_nonoverlapping(piece.data, copy.as_mut_ptr(), len) };
+    .await;
 }

@@ -17,6 +17,7 @@ mod flush;
 mod options;
 mod out;
 mod read;
+mod readiness;
 mod send;
 mod sweep;
 

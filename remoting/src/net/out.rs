@@ -133,7 +133,8 @@ impl Out {
     }
 
     /// The first piece that waits, whatever its way out.
-    pub(crate) fn front(&self) -> Option<Piece> {
+    #[cfg(test)]
+    fn front(&self) -> Option<Piece> {
         if self.is_empty() {
             return None;
         }

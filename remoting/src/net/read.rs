@@ -6,16 +6,14 @@
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
+use std::io::Read;
 use std::net::SocketAddr;
-use std::os::fd::{FromRawFd, IntoRawFd};
+use std::os::fd::AsRawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use futures_io::AsyncRead;
-use glommio::net::TcpStream;
 use protocol::{Command, FrameError, frame_len};
 
 use super::accept::AcceptedFd;
@@ -23,7 +21,7 @@ use super::connection::{self, Connection, Opening};
 use super::counters::count;
 use super::flush::flush_dirty;
 use super::options::{HEADER_MAX, ServerOptions};
-use super::sweep;
+use super::{readiness, sweep};
 
 /// Bytes all busy connections of a shard together may read in a turn: about a millisecond of work.
 const TURN_BYTES: usize = 1 << 20;
@@ -84,11 +82,14 @@ pub fn adopt(accepted: AcceptedFd, id_shard: usize, service: Rc<dyn Service>, op
             return;
         }
     };
-    let fd = stream.into_raw_fd();
-    // SAFETY: `fd` was just given up by its owner, so the executor's stream is the only one to close it.
-    let stream = unsafe { TcpStream::from_raw_fd(fd) };
+    let fd = stream.as_raw_fd();
     sweep::ensure_running();
     let connection = Connection::open(id_shard, Opening { peer: canonical(peer), local, fd, stream, options, slot });
+    if let Err(error) = readiness::watch(fd, connection.id) {
+        tracing::warn!(%peer, %error, "closing the new connection, it cannot be watched");
+        connection::forget(connection.id);
+        return;
+    }
     shard::spawn_local(serve(connection, service));
 }
 
@@ -191,20 +192,25 @@ async fn read(connection: &Connection, max: usize) -> io::Result<(usize, bool)> 
             if connection.closed.get() {
                 return Poll::Ready(Ok((0, false)));
             }
+            if !connection.readable.get() {
+                connection.reader_waits(cx);
+                return Poll::Pending;
+            }
             let mut input = connection.input.borrow_mut();
             let room = input.room(max);
             let offered = room.len();
-            let mut stream = connection.stream.borrow_mut();
-            let Some(stream) = stream.as_mut() else { return Poll::Ready(Ok((0, false))) };
-            match Pin::new(stream).poll_read(cx, room) {
-                Poll::Pending => {
-                    connection.reader_waits(cx);
-                    return Poll::Pending;
-                }
-                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Ready(Ok(n)) => {
+            let stream = connection.stream.borrow();
+            let Some(mut stream) = stream.as_ref() else { return Poll::Ready(Ok((0, false))) };
+            match stream.read(room) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => connection.readable.set(false),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Poll::Ready(Err(error)),
+                Ok(n) => {
                     input.fill(n);
+                    // A short read took all there was; what comes next is told, except the end if it was told already.
+                    if n < offered && !connection.ended.get() {
+                        connection.readable.set(false);
+                    }
                     return Poll::Ready(Ok((n, n == offered)));
                 }
             }
