@@ -206,7 +206,8 @@ pub struct Drain {
     /// Messages a pull asks for (a broker may give fewer).
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=4096), conflicts_with = "bytes")]
     pub batch: u32,
-    /// Ask by size: 4096 messages, which the broker cuts at its own bound, and at this one where it knows it (5.x).
+    /// Ask by size: 4096 messages a pull, and this bound for brokers that know one (5.x). Others cut at their own
+    /// (maxTransferBytesOnMessageInMemory, 256 KiB; maxTransferCountOnMessageInMemory, 32 messages).
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=16_777_216))]
     pub bytes: Option<u32>,
     /// Pulls on the way at once, over all queues and connections.

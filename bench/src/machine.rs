@@ -9,6 +9,9 @@ use std::time::Instant;
 
 use crate::result::{BrokerUse, LoaderUse};
 
+/// Shorter times are too near to the clock tick, 10 ms.
+const TELLING_SECONDS: f64 = 0.1;
+
 /// What some processes and all others have used until now.
 #[derive(Clone, Copy, Debug)]
 pub struct Usage {
@@ -108,7 +111,8 @@ impl Usage {
                 context_switches: self.broker.context_switches.saturating_sub(before.broker.context_switches),
             }),
             loader: LoaderUse { cpu_us_per_message: loader * each, cpu_percent: loader / seconds * 100.0 },
-            others_cpu_percent: others / others_seconds * 100.0,
+            // Ticks over next to no time say nothing.
+            others_cpu_percent: if others_seconds < TELLING_SECONDS { 0.0 } else { others / others_seconds * 100.0 },
         }
     }
 }

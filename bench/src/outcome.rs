@@ -64,7 +64,8 @@ fn load_line(result: &RunResult, load: &Load, first_bad: Option<&str>) -> String
         load.body,
         load.topics,
         load.queues,
-        if result.latency_us.is_some() { latency.count } else { result.messages },
+        // Of plain sends those whose latency was taken, as ever.
+        if result.what == "produce" { latency.count } else { result.messages },
         result.bad,
         first_bad.unwrap_or("-"),
         result.rate,

@@ -101,8 +101,10 @@ pub fn run(plan: &Plan<'_>) -> Result<Done, String> {
     if plan.manner == Manner::OneWay && !has_failed {
         let before: u64 = from.iter().map(|offset| u64::try_from(*offset).unwrap_or(0)).sum();
         let stored = one_way::settle(&queues, &mut broker, before, sum.sends.all)?;
-        if stored < sum.sends.all {
-            let (sent, missing) = (sum.sends.all, sum.sends.all - stored);
+        // Less those the broker refused in words: they are counted already.
+        let missing = sum.sends.all.saturating_sub(stored + sum.sends.bad());
+        if missing > 0 {
+            let sent = sum.sends.all;
             sum.sends.fail(Failure::NotStored, missing, || format!("{stored} of {sent} messages are stored"));
         }
     }
@@ -188,11 +190,12 @@ fn watch(parts: &Parts<'_>, plan: &Plan<'_>, queues: &Queues, broker: &mut Broke
     wait_until(parts, phases.begin.saturating_sub(OTHERS_BEFORE.as_nanos() as u64));
     let others = Others::now(pids);
     wait_until(parts, phases.begin);
-    let (syncs_before, stored_at, stored_before) = (syncs(broker), phases.now(), stored(broker));
     let before = Usage::now(pids, others);
+    let (syncs_before, stored_at, stored_before) = (syncs(broker), phases.now(), stored(broker));
     wait_until(parts, u64::MAX);
     let after = Usage::without_others(pids);
-    let (stored_end, stored_after, syncs_after) = (phases.now(), stored(broker), syncs(broker));
+    // In the order of the begin, so that each pair lies as far apart.
+    let (syncs_after, stored_end, stored_after) = (syncs(broker), phases.now(), stored(broker));
     let after = after.with_others(Others::now(pids));
     let stored = match (stored_before, stored_after) {
         (Ok(before), Ok(after)) => after.saturating_sub(before),

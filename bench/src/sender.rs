@@ -96,6 +96,7 @@ pub struct Sender<'a> {
     waiting: Vec<u32>,
     pending: Pending,
     pace: Option<Pace>,
+    is_begun: bool,
     next_link: usize,
     next_queue: usize,
     sequence: u64,
@@ -134,6 +135,7 @@ impl<'a> Sender<'a> {
             waiting: vec![0; links.len()],
             pending: Pending::new(most),
             pace: is_open.then(|| Pace::new(requests, number, sending.threads)),
+            is_begun: false,
             next_link: 0,
             next_queue: number as usize * sending.templates.len() / sending.threads as usize,
             sequence: 0,
@@ -168,6 +170,11 @@ impl<'a> Sender<'a> {
         }
     }
 
+    /// Whether messages are due before `end` and not written yet (open loop).
+    pub fn is_behind(&self, end: u64) -> bool {
+        self.pace.as_ref().is_some_and(|pace| pace.due() < end)
+    }
+
     /// Whether nothing can be written, however due it is: memory has a bound, instants have none.
     fn is_blocked(&self) -> bool {
         self.pending.is_full() || self.links.iter().all(|link| link.unsent() >= UNSENT_MAX)
@@ -179,17 +186,18 @@ impl<'a> Sender<'a> {
         if self.pace.is_some() {
             return self.pump_open(now, end, epoll);
         }
+        if self.sending.manner != Manner::OneWay {
+            // The first requests; from then on each ack makes the next one.
+            let links = if self.is_begun { 0 } else { self.links.len() };
+            self.is_begun = true;
+            return (0..links).try_for_each(|link| self.refill(link, now, epoll));
+        }
         for link in 0..self.links.len() {
-            match self.sending.manner {
-                Manner::OneWay if self.links[link].unsent() == 0 => {
-                    while self.links[link].out.len() < ONE_WAY_BYTES {
-                        self.write(link, now)?;
-                    }
-                    self.links[link].send(epoll).map_err(text)?;
+            if self.links[link].unsent() == 0 {
+                while self.links[link].out.len() < ONE_WAY_BYTES {
+                    self.write(link, now)?;
                 }
-                Manner::OneWay => {}
-                Manner::Sync | Manner::Batch(_) if self.waiting[link] == 0 => self.refill(link, now, epoll)?,
-                Manner::Sync | Manner::Batch(_) => {}
+                self.links[link].send(epoll).map_err(text)?;
             }
         }
         Ok(())
@@ -297,6 +305,7 @@ impl<'a> Sender<'a> {
 
     fn receive(&mut self, link: usize) -> Result<(), String> {
         let messages = self.sending.request_messages();
+        let is_one_way = self.sending.manner == Manner::OneWay;
         let (pending, recorder, reply) = (&mut self.pending, &mut self.recorder, &mut self.reply);
         let (waiting, acks, phases) = (&mut self.waiting[link], &mut self.acks, self.phases);
         self.links[link].receive(|event| {
@@ -309,6 +318,11 @@ impl<'a> Sender<'a> {
             };
             let answer = reply.read(frame)?;
             if !answer.is_response {
+                return Ok(());
+            }
+            if is_one_way {
+                // A broker that refuses says so even here; what it is about is not told apart.
+                recorder.tally.fail(Failure::Code(answer.code), 1, || refusal(frame, answer.code));
                 return Ok(());
             }
             let sent = pending

@@ -115,7 +115,8 @@ impl<'a> Worker<'a> {
         }
         loop {
             let (now, end) = (phases.now(), phases.end());
-            let is_sending = now < end;
+            // What was due before the end and could not be written is still sent, and counts with all its wait.
+            let is_sending = now < end || (!is_done_sending && self.sender.is_behind(end));
             if is_sending {
                 self.sender.pump(now, end, &self.epoll)?;
             }
@@ -125,10 +126,10 @@ impl<'a> Worker<'a> {
                 shared.received.fetch_add(received - counted, Ordering::Relaxed);
                 counted = received;
             }
-            if !is_sending {
+            if now >= end {
                 let tail = if stop::is_asked() { TAIL_STOPPED } else { TAIL };
                 let is_late = now > end.saturating_add(tail.as_nanos() as u64) || shared.failed.load(Ordering::Relaxed);
-                if !is_done_sending && (is_late || !self.sender.is_busy()) {
+                if !is_done_sending && (is_late || !(self.sender.is_behind(end) || self.sender.is_busy())) {
                     is_done_sending = true;
                     self.sender.give_up(end, &format!("in {tail:?}"));
                     shared.acked.fetch_add(self.sender.acked(), Ordering::Relaxed);
