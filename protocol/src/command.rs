@@ -74,7 +74,7 @@ impl<'a> Command<'a> {
         let mut command = Command::over(form, header, body);
         match form {
             HeaderForm::Json => json::header::read_any(header, &mut command)?,
-            HeaderForm::Rocketmq => header_rocketmq::read(header, &mut command)?,
+            HeaderForm::Rocketmq => header_rocketmq::read_with(header, &mut command, false)?,
         }
         Ok(command)
     }

@@ -60,6 +60,12 @@ impl<'a> Text<'a> {
         }
     }
 
+    /// The string if it stands in the header as it is.
+    #[inline(always)]
+    pub(crate) fn borrowed(&self) -> Option<&'a str> {
+        if self.escaped { None } else { self.utf8() }
+    }
+
     /// The string. Borrowed unless it holds escapes; bytes that are not UTF-8 become U+FFFD, as in Java.
     #[inline]
     pub fn get(&self) -> Cow<'a, str> {
@@ -269,17 +275,28 @@ impl<'a> Fields<'a> {
     /// All fields whose name is a single byte.
     #[inline(always)]
     pub(crate) fn try_letters<E>(&self, mut take: impl FnMut(u8, Text<'a>) -> Result<(), E>) -> Result<(), E> {
-        for slot in self.inline.iter().take(self.len).chain(&self.more) {
-            let letter = match slot {
-                Slot { key_len: 1, key_escaped: false, .. } => self.header.get(slot.key_at as usize).copied(),
-                Slot { key_escaped: true, .. } => match *self.pair(slot).0.bytes() {
-                    [letter] => Some(letter),
-                    _ => None,
-                },
+        let letter = |slot: &Slot| match slot {
+            Slot { key_len: 1, key_escaped: false, .. } => self.header.get(slot.key_at as usize).copied(),
+            Slot { key_escaped: false, .. } => None,
+            _ => match *self.pair(slot).0.bytes() {
+                [letter] => Some(letter),
                 _ => None,
-            };
-            if let Some(letter) = letter {
-                take(letter, self.text(slot.value_at, slot.value_len, slot.value_escaped))?;
+            },
+        };
+        let header = self.text;
+        if header.is_empty() || !self.more.is_empty() {
+            for slot in self.inline.iter().take(self.len).chain(&self.more) {
+                if let Some(letter) = letter(slot) {
+                    take(letter, self.text(slot.value_at, slot.value_len, slot.value_escaped))?;
+                }
+            }
+            return Ok(());
+        }
+        // The same once more, with what is known of the texts decided outside of the loop.
+        for slot in self.inline.iter().take(self.len) {
+            if let Some(letter) = letter(slot) {
+                let written = Written::Within { header, at: slot.value_at, len: slot.value_len };
+                take(letter, Text { written, escaped: slot.value_escaped })?;
             }
         }
         Ok(())

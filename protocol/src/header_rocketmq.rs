@@ -15,7 +15,7 @@
 //! An empty key or value is none at all: the form cannot tell the two apart.
 
 use crate::command::{Command, Head, HeaderForm};
-use crate::fields::{Place, Text};
+use crate::fields::{Place, Slot, Text};
 use crate::frame::FrameError;
 use crate::language::Language;
 
@@ -59,6 +59,11 @@ impl<'a> Scan<'a> {
 
 /// Reads a header into a command that has its defaults and fields over this header.
 pub(crate) fn read<'a>(header: &'a [u8], command: &mut Command<'a>) -> Result<(), FrameError> {
+    read_with(header, command, true)
+}
+
+/// Like [`read`], with or without the short cut for the usual fields.
+pub(crate) fn read_with<'a>(header: &'a [u8], command: &mut Command<'a>, usual: bool) -> Result<(), FrameError> {
     let mut scan = Scan { bytes: header, at: 0, end: header.len() };
     command.code = i32::from(scan.i16()?);
     let [language] = scan.array()?;
@@ -75,7 +80,9 @@ pub(crate) fn read<'a>(header: &'a [u8], command: &mut Command<'a>) -> Result<()
     let fields_len = scan.length(fields_len)?;
     let fields = scan.place(fields_len)?;
 
-    let mut scan = Scan { bytes: header, at: fields.at, end: fields.at + fields.len };
+    let end = fields.at + fields.len;
+    let at = if usual { read_usual(header.get(..end).unwrap_or_default(), fields.at, command) } else { fields.at };
+    let mut scan = Scan { bytes: header, at, end };
     while scan.at < scan.end {
         let key_len = i32::from(scan.i16()?);
         let key_len = scan.length(key_len)?;
@@ -88,6 +95,38 @@ pub(crate) fn read<'a>(header: &'a [u8], command: &mut Command<'a>) -> Result<()
         }
     }
     Ok(())
+}
+
+/// Reads fields as long as they are sound and find room in line, and tells where it stopped.
+#[inline(always)]
+fn read_usual(bytes: &[u8], mut at: usize, command: &mut Command<'_>) -> usize {
+    let field = |at: usize| {
+        let key_len = usize::try_from(i16::from_be_bytes(*bytes.get(at..)?.first_chunk::<2>()?)).ok()?;
+        let value_at = at + 2 + key_len + 4;
+        let value_len = bytes.get(value_at - 4..)?.first_chunk::<4>()?;
+        let value_len = usize::try_from(i32::from_be_bytes(*value_len)).ok()?;
+        let end = value_at.checked_add(value_len).filter(|end| *end <= bytes.len())?;
+        let slot = Slot {
+            key_at: (at + 2) as u32,
+            value_at: value_at as u32,
+            value_len: value_len as u32,
+            key_len: key_len as u16,
+            key_escaped: false,
+            value_escaped: false,
+        };
+        Some((slot, end))
+    };
+    // Places within are 16 bits then.
+    if bytes.len() > usize::from(u16::MAX) {
+        return at;
+    }
+    while let Some((slot, end)) = field(at) {
+        if slot.key_len > 0 && slot.value_len > 0 && !command.fields.push_inline(slot) {
+            break;
+        }
+        at = end;
+    }
+    at
 }
 
 /// Appends everything before the fields. The code and version are cut to 16 bits: the form has no more.

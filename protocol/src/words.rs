@@ -104,14 +104,12 @@ fn bits_of<const A: u8, const B: u8>(block: &[u8; 64]) -> u64 {
     #[target_feature(enable = "sse2")]
     #[inline]
     fn sse2<const A: u8, const B: u8>(block: &[u8; 64]) -> u64 {
-        use std::arch::x86_64::{
-            __m128i, _mm_cmpeq_epi8, _mm_movemask_epi8, _mm_or_si128, _mm_set_epi64x, _mm_set1_epi8,
-        };
+        use std::arch::x86_64::{_mm_cmpeq_epi8, _mm_loadu_si128, _mm_movemask_epi8, _mm_or_si128, _mm_set1_epi8};
         let (quarters, _) = block.as_chunks::<16>();
         let mut bits = 0;
         for (place, quarter) in quarters.iter().enumerate() {
-            let [low, high] = [word_at(quarter, 0), word_at(quarter, 8)].map(Option::unwrap_or_default);
-            let bytes: __m128i = _mm_set_epi64x(high as i64, low as i64);
+            // SAFETY: reads the sixteen bytes of the array, and asks for no alignment.
+            let bytes = unsafe { _mm_loadu_si128(quarter.as_ptr().cast()) };
             let [a, b] = [A, B].map(|byte| _mm_cmpeq_epi8(bytes, _mm_set1_epi8(byte as i8)));
             bits |= u64::from(_mm_movemask_epi8(_mm_or_si128(a, b)) as u16) << (place * 16);
         }

@@ -80,9 +80,38 @@ fn put<'a, V: Value<'a>>(slot: &mut Option<V>, name: &'static str, text: Text<'a
     Ok(())
 }
 
+#[inline(always)]
+fn put_plain<V>(slot: &mut Option<V>, value: Option<V>) -> bool {
+    let is_there = value.is_some();
+    if is_there {
+        *slot = value;
+    }
+    is_there
+}
+
 impl<'a> Found<'a> {
-    /// Takes the field of this letter; other letters (`n`, the broker's name) are ignored.
+    /// Takes the field of this letter if it is written in the plainest way; false leaves it to [`Found::take`].
     #[inline(always)]
+    fn take_plain(&mut self, letter: u8, text: Text<'a>) -> bool {
+        match letter {
+            b'a' => put_plain(&mut self.producer_group, text.borrowed().map(Cow::Borrowed)),
+            b'b' => put_plain(&mut self.topic, text.borrowed().map(Cow::Borrowed)),
+            b'c' => put_plain(&mut self.default_topic, text.borrowed().map(Cow::Borrowed)),
+            b'd' => put_plain(&mut self.default_topic_queue_nums, value::plain_i32(text)),
+            b'e' => put_plain(&mut self.queue_id, value::plain_i32(text)),
+            b'f' => put_plain(&mut self.sys_flag, value::plain_i32(text)),
+            b'g' => put_plain(&mut self.born_timestamp, value::plain_i64(text)),
+            b'h' => put_plain(&mut self.flag, value::plain_i32(text)),
+            b'i' => put_plain(&mut self.properties, Some(text)),
+            b'j' => put_plain(&mut self.reconsume_times, value::plain_i32(text)),
+            b'k' => put_plain(&mut self.unit_mode, value::plain_bool(text)),
+            b'l' => put_plain(&mut self.max_reconsume_times, value::plain_i32(text)),
+            b'm' => put_plain(&mut self.batch, value::plain_bool(text)),
+            _ => true,
+        }
+    }
+
+    /// Takes the field of this letter; other letters (`n`, the broker's name) are ignored.
     fn take(&mut self, letter: u8, text: Text<'a>) -> Result<(), HeaderError> {
         match letter {
             b'a' => put(&mut self.producer_group, "producerGroup", text),
@@ -147,7 +176,7 @@ fn find_letters<'a>(fields: &Fields<'a>) -> Result<Found<'a>, HeaderError> {
     let mut found = Found::default();
     fields.try_letters(
         #[inline(always)]
-        |letter, text| found.take(letter, text),
+        |letter, text| if found.take_plain(letter, text) { Ok(()) } else { found.take(letter, text) },
     )?;
     Ok(found)
 }

@@ -99,6 +99,9 @@ fn integer(digits: &[u8]) -> Option<i64> {
 /// One to eighteen digits and nothing else, as nearly all numbers are: nothing can overflow.
 #[inline(always)]
 fn plain_integer(digits: &[u8]) -> Option<i64> {
+    if let [digit] = digits {
+        return digit.is_ascii_digit().then(|| i64::from(digit - b'0'));
+    }
     if !(1..=18).contains(&digits.len()) {
         return None;
     }
@@ -111,6 +114,28 @@ fn plain_integer(digits: &[u8]) -> Option<i64> {
         sum = sum.wrapping_mul(10).wrapping_add(i64::from(digit));
     }
     Some(sum)
+}
+
+/// A number in its plainest form; `None` says nothing about the others.
+#[inline(always)]
+pub(crate) fn plain_i64(text: Text<'_>) -> Option<i64> {
+    plain_integer(text.raw())
+}
+
+/// Like [`plain_i64`].
+#[inline(always)]
+pub(crate) fn plain_i32(text: Text<'_>) -> Option<i32> {
+    plain_integer(text.raw()).and_then(|number| i32::try_from(number).ok())
+}
+
+/// Like [`plain_i64`].
+#[inline(always)]
+pub(crate) fn plain_bool(text: Text<'_>) -> Option<bool> {
+    match text.raw() {
+        b"true" => Some(true),
+        b"false" => Some(false),
+        _ => None,
+    }
 }
 
 #[inline(always)]
@@ -156,11 +181,7 @@ impl<'a> Value<'a> for i64 {
 /// As Java: "true" in any case is true, everything else false.
 impl<'a> Value<'a> for bool {
     fn read(text: Text<'a>) -> Result<Option<Self>, Problem> {
-        Ok(Some(match text.raw() {
-            b"true" => true,
-            b"false" => false,
-            _ => text.bytes().eq_ignore_ascii_case(b"true"),
-        }))
+        Ok(Some(plain_bool(text).unwrap_or_else(|| text.bytes().eq_ignore_ascii_case(b"true"))))
     }
 
     fn absent() -> Option<Self> {

@@ -19,6 +19,12 @@ pub(crate) fn escape_len(rest: &[u8]) -> Option<usize> {
 #[inline(always)]
 pub(crate) fn short_unicode(word: u64) -> Option<u8> {
     const START: u64 = u64::from_le_bytes(*b"\\u00\0\0\0\0");
+    const SEPARATOR: u64 = u64::from_le_bytes(*b"\\u000\0\0\0");
+    // The separators of properties first.
+    let last = ((word >> 40) as u8).wrapping_sub(b'0');
+    if word & 0xff_ffff_ffff == SEPARATOR && last < 10 {
+        return Some(last);
+    }
     let digit = |byte: u8| match byte {
         b'0'..=b'9' => Some(byte - b'0'),
         b'a'..=b'f' => Some(byte - b'a' + 10),
@@ -28,6 +34,7 @@ pub(crate) fn short_unicode(word: u64) -> Option<u8> {
     if word & 0xffff_ffff != START {
         return None;
     }
+    // Two digits in hex.
     let high = digit((word >> 32) as u8).filter(|high| *high < 8)?;
     Some(high << 4 | digit((word >> 40) as u8)?)
 }

@@ -32,7 +32,14 @@ pub(super) fn read<'a>(header: &'a [u8], command: &mut Command<'a>) -> Option<()
             b"flag" => command.flag = scan.number()?,
             b"opaque" => command.opaque = scan.number()?,
             b"version" => command.version = scan.number()?,
-            b"extFields" => scan = scan.fields(&mut command.fields)?,
+            b"extFields" => {
+                scan = scan.fields(&mut command.fields)?;
+                if let Some([flag, opaque, version]) = scan.java_end() {
+                    (command.flag, command.opaque, command.version) = (flag, opaque, version);
+                    command.language = Language::JAVA;
+                    return Some(());
+                }
+            }
             b"language" => {
                 let name = scan.string()?;
                 if name.escaped {
@@ -153,6 +160,26 @@ impl<'a> Scan<'a> {
             return None;
         }
         Some(if negative { -number } else { number })
+    }
+
+    /// Flag, opaque and version, when the rest is what Java writes behind the fields of a command without a remark.
+    #[inline(always)]
+    fn java_end(&self) -> Option<[i32; 3]> {
+        let mut end = Scan { ..*self };
+        end.text(b",\"flag\":")?;
+        let flag = end.number()?;
+        end.text(b",\"language\":\"JAVA\",\"opaque\":")?;
+        let opaque = end.number()?;
+        end.text(b",\"serializeTypeCurrentRPC\":\"JSON\",\"version\":")?;
+        let version = end.number()?;
+        (self.bytes.get(end.at..)? == b"}").then_some([flag, opaque, version])
+    }
+
+    #[inline(always)]
+    fn text<const N: usize>(&mut self, wanted: &[u8; N]) -> Option<()> {
+        let found = self.bytes.get(self.at..)?.first_chunk::<N>()?;
+        self.at += N;
+        (found == wanted).then_some(())
     }
 
     /// An object of strings.
