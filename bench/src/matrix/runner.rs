@@ -109,13 +109,16 @@ impl Runner<'_> {
         if running.is_some() {
             self.steps(broker, job, round, &mut running);
         }
-        if let Some(running) = running
-            && let Err(problem) = running.stop(interrupt::count() > 0)
-        {
-            let mut run = self.blank_of(broker, round, job);
-            run.step = "stop".into();
-            run.failure = Some(problem);
-            self.put_down(run, begun);
+        match running.map_or(Ok(()), |running| running.stop(interrupt::count() > 0)) {
+            Ok(()) => {}
+            // How a peer ends is nobody's measurement.
+            Err(problem) if !job.side.is_ringmq() => self.progress.say(&format!("{} | {problem}", job.side.name)),
+            Err(problem) => {
+                let mut run = self.blank_of(broker, round, job);
+                run.step = "stop".into();
+                run.failure = Some(problem);
+                self.put_down(run, begun);
+            }
         }
         // Of a side that did not start, or was not started again.
         let _ = fs::remove_dir_all(self.places.work.join("run"));
