@@ -173,10 +173,10 @@ impl<'a> Recorder<'a> {
         }
     }
 
-    /// The loader wrote a message that was due then.
-    pub fn wrote(&mut self, due: u64, written: u64) {
+    /// The loader wrote a message that was due then, and could be written from `possible` on.
+    pub fn wrote(&mut self, due: u64, possible: u64, written: u64) {
         if self.phases.covers(due) {
-            self.tally.lateness.saturating_record(written.saturating_sub(due));
+            self.tally.lateness.saturating_record(written.saturating_sub(possible));
         }
     }
 

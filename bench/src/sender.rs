@@ -97,6 +97,9 @@ pub struct Sender<'a> {
     pending: Pending,
     pace: Option<Pace>,
     is_begun: bool,
+    /// Open loop: nothing could be written; and until when that was last so.
+    was_blocked: bool,
+    free_since: u64,
     next_link: usize,
     next_queue: usize,
     sequence: u64,
@@ -136,6 +139,8 @@ impl<'a> Sender<'a> {
             pending: Pending::new(most),
             pace: is_open.then(|| Pace::new(requests, number, sending.threads)),
             is_begun: false,
+            was_blocked: false,
+            free_since: 0,
             next_link: 0,
             next_queue: number as usize * sending.templates.len() / sending.threads as usize,
             sequence: 0,
@@ -204,6 +209,13 @@ impl<'a> Sender<'a> {
     }
 
     fn pump_open(&mut self, now: u64, end: u64, epoll: &Epoll) -> Result<(), String> {
+        if self.is_blocked() {
+            self.was_blocked = true;
+            return Ok(());
+        }
+        if std::mem::take(&mut self.was_blocked) {
+            self.free_since = now;
+        }
         let first = self.next_link;
         while self.round.len() < ROUND_MAX && !self.is_blocked() {
             let Some(pace) = &mut self.pace else { break };
@@ -224,7 +236,8 @@ impl<'a> Sender<'a> {
         }
         let written = self.phases.now();
         for due in &self.round {
-            self.recorder.wrote(*due, written);
+            // Waiting for the broker to take anything at all is not the loader's lateness; the latency has it.
+            self.recorder.wrote(*due, (*due).max(self.free_since), written);
         }
         // All that the round passed, those it skipped included.
         let passed = if self.round.len() < self.links.len() && self.next_link != first {
@@ -237,6 +250,7 @@ impl<'a> Sender<'a> {
             self.links[link].send(epoll).map_err(text)?;
         }
         self.round.clear();
+        self.was_blocked = self.is_blocked();
         Ok(())
     }
 
