@@ -24,6 +24,12 @@ impl Decimal {
     #[inline]
     pub(crate) fn of(number: i64) -> Decimal {
         let mut decimal = Decimal { text: [0; 24], len: 0 };
+        // Codes, flags and queue ids mostly.
+        if (0..10).contains(&number) {
+            decimal.text[0] = b'0' + number as u8;
+            decimal.len = 1;
+            return decimal;
+        }
         if number < 0 {
             decimal.text[0] = b'-';
             decimal.len = 1;
