@@ -165,7 +165,7 @@ pub fn throughput(report: &Report, row: &Row) -> Option<String> {
     Some(out)
 }
 
-/// Bars of the median CPU time a message, for all rows that have one.
+/// Bars of the median CPU time a message, for all rows that have one; each row to its own scale.
 pub fn cpu(report: &Report) -> Option<String> {
     const BAR: f64 = 16.0;
     const LABEL: f64 = 250.0;
@@ -181,27 +181,18 @@ pub fn cpu(report: &Report) -> Option<String> {
             groups.push((row.label, bars));
         }
     }
-    let most = groups.iter().flat_map(|(_, bars)| bars).map(|(_, _, found)| found.max).max_by(f64::total_cmp)?;
+    if groups.is_empty() {
+        return None;
+    }
     let width = 1140.0;
-    // Logarithmic: a message of a drain takes a hundredth of one that is flushed alone.
-    let least = groups.iter().flat_map(|(_, bars)| bars).map(|(_, _, found)| found.min).filter(|us| *us > 0.0);
-    let least = least.min_by(f64::total_cmp).unwrap_or(1.0).log10().floor();
-    let x = Scale { from: least, to: most.max(1e-3).log10().ceil().max(least + 1.0), start: LABEL, end: width - 60.0 };
-    let height: f64 = 24.0 + groups.iter().map(|(_, bars)| bars.len() as f64 * BAR + 12.0).sum::<f64>();
+    let height: f64 = 4.0 + groups.iter().map(|(_, bars)| bars.len() as f64 * BAR + 12.0).sum::<f64>();
     let mut out =
         format!(r#"<svg class="chart wide" viewBox="0 0 {width} {height}" role="img" aria-label="CPU per message">"#);
-    for power in x.from as i32..=x.to as i32 {
-        let at = x.at(f64::from(power));
-        let _ = write!(
-            out,
-            r#"<line class="grid" x1="{at:.1}" x2="{at:.1}" y1="0" y2="{:.1}"/><text class="tick" x="{at:.1}" y="{:.1}" text-anchor="middle">{} µs</text>"#,
-            height - 20.0,
-            height - 5.0,
-            short(10f64.powi(power))
-        );
-    }
     let mut top = 4.0;
     for (label, bars) in &groups {
+        // Each row has its own scale: a message of a drain takes a hundredth of one that is flushed alone.
+        let most = bars.iter().map(|(_, _, found)| found.max).fold(0.0, f64::max);
+        let x = Scale { from: 0.0, to: most, start: LABEL, end: width - 80.0 };
         let middle = top + bars.len() as f64 * BAR / 2.0 + 4.0;
         let _ = write!(
             out,
@@ -210,11 +201,11 @@ pub fn cpu(report: &Report) -> Option<String> {
             escape(label)
         );
         for (index, name, found) in bars {
-            let [from, to] = [found.min, found.max].map(|us| x.at(us.max(1e-9).log10()));
-            let end = x.at(found.median.max(1e-9).log10());
+            let [from, to] = [found.min, found.max].map(|us| x.at(us));
+            let end = x.at(found.median);
             let _ = write!(
                 out,
-                r#"<g data-side="{index}"><rect x="{LABEL}" y="{top:.1}" width="{:.1}" height="{}" fill="{}"><title>{}</title></rect><line class="spread" x1="{from:.1}" x2="{to:.1}" y1="{middle:.1}" y2="{middle:.1}"/><text class="tick" x="{:.1}" y="{:.1}">{}</text></g>"#,
+                r#"<g data-side="{index}"><rect x="{LABEL}" y="{top:.1}" width="{:.1}" height="{}" fill="{}"><title>{}</title></rect><line class="spread" x1="{from:.1}" x2="{to:.1}" y1="{middle:.1}" y2="{middle:.1}"/><text class="tick" x="{:.1}" y="{:.1}">{} µs</text></g>"#,
                 (end - LABEL).max(1.0),
                 BAR - 3.0,
                 colour(*index),

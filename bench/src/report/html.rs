@@ -47,7 +47,7 @@ pub fn page(report: &Report) -> String {
     if let Some(chart) = charts::cpu(report) {
         let _ = write!(
             page,
-            "<h2>CPU per message</h2><p>Median over the rounds, line: min to max; logarithmic.</p>\n{chart}\n"
+            "<h2>CPU per message</h2><p>Median over the rounds, line: min to max; each row has its own scale.</p>\n{chart}\n"
         );
     }
     page.push_str("<h2>Workloads</h2><p>Cells: median, below it min – max. Curves: the round in the middle strong, the others faint.</p>\n");
