@@ -1,19 +1,40 @@
-//! How often a broker has synced its log, where it says so.
+//! How often a broker makes its files durable: the kernel's count where that is allowed, else the broker's own.
 //!
-//! Owns one request (GET_BROKER_RUNTIME_INFO) and one name in its table. Brokers without it have no number. Main
-//! thread.
+//! Owns the choice, one request (GET_BROKER_RUNTIME_INFO) and one name in its table. Main thread.
 
 use client::Broker;
 use protocol::body::{Body, KvTable};
 use protocol::code::request;
 
+use crate::kernel_syncs::KernelSyncs;
+
 /// RingMQ's name for it: fdatasync calls since its start.
 const KEY: &str = "ringmqFdatasyncs";
 
-/// Since the broker's start; `None` where it is not told.
-pub fn count(broker: &mut Broker) -> Option<u64> {
-    let answer = broker.connection().call(request::GET_BROKER_RUNTIME_INFO, |_| {}, &[]).ok()?;
-    number(answer.command().body)
+/// A count that rises.
+#[derive(Debug)]
+pub struct Fdatasyncs {
+    kernel: Option<KernelSyncs>,
+    is_wanted: bool,
+}
+
+impl Fdatasyncs {
+    /// Of these processes; without any there is no count.
+    pub fn watch(pids: &[u32]) -> Fdatasyncs {
+        Fdatasyncs { kernel: KernelSyncs::watch(pids), is_wanted: !pids.is_empty() }
+    }
+
+    /// Until now; `None` where nobody knows.
+    pub fn count(&self, broker: &mut Broker) -> Option<u64> {
+        match &self.kernel {
+            _ if !self.is_wanted => None,
+            Some(kernel) => kernel.count(),
+            None => {
+                let answer = broker.connection().call(request::GET_BROKER_RUNTIME_INFO, |_| {}, &[]).ok()?;
+                number(answer.command().body)
+            }
+        }
+    }
 }
 
 fn number(body: &[u8]) -> Option<u64> {

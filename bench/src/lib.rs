@@ -8,6 +8,7 @@ pub mod cli;
 pub mod epoll;
 pub mod fdatasyncs;
 pub mod histogram;
+pub mod kernel_syncs;
 pub mod link;
 pub mod machine;
 pub mod matrix;

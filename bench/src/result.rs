@@ -106,7 +106,8 @@ pub struct BrokerUse {
     /// Through to the disk, as the kernel counts it for the processes.
     pub read_bytes: u64,
     pub write_bytes: u64,
-    /// Null for brokers that do not count them.
+    /// Files made durable, in whatever way, by the kernel's count where it may be read, else the broker's own; null
+    /// where neither is there.
     pub fdatasyncs: Option<u64>,
     pub context_switches: u64,
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use client::Broker;
 
 use crate::cli::{Load, Reading};
-use crate::fdatasyncs;
+use crate::fdatasyncs::Fdatasyncs;
 use crate::histogram;
 use crate::machine::{self, Others, Usage, Used};
 use crate::phases::Phases;
@@ -186,16 +186,16 @@ fn watch(parts: &Parts<'_>, plan: &Plan<'_>, queues: &Queues, broker: &mut Broke
     let (phases, pids) = (parts.phases, &plan.load.pid);
     let is_one_way = plan.manner == Manner::OneWay;
     let stored = |broker: &mut Broker| if is_one_way { queues.stored(broker) } else { Ok(0) };
-    let syncs = |broker: &mut Broker| if pids.is_empty() { None } else { fdatasyncs::count(broker) };
+    let fdatasyncs = Fdatasyncs::watch(pids);
     wait_until(parts, phases.begin.saturating_sub(OTHERS_BEFORE.as_nanos() as u64));
     let others = Others::now(pids);
     wait_until(parts, phases.begin);
     let before = Usage::now(pids, others);
-    let (syncs_before, stored_at, stored_before) = (syncs(broker), phases.now(), stored(broker));
+    let (syncs_before, stored_at, stored_before) = (fdatasyncs.count(broker), phases.now(), stored(broker));
     wait_until(parts, u64::MAX);
     let after = Usage::without_others(pids);
     // In the order of the begin, so that each pair lies as far apart.
-    let (syncs_after, stored_end, stored_after) = (syncs(broker), phases.now(), stored(broker));
+    let (syncs_after, stored_end, stored_after) = (fdatasyncs.count(broker), phases.now(), stored(broker));
     let after = after.with_others(Others::now(pids));
     let stored = match (stored_before, stored_after) {
         (Ok(before), Ok(after)) => after.saturating_sub(before),

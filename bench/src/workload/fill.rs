@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 use client::{BatchMessage, Broker, Error, Properties, Send, TopicSpec};
 
 use crate::cli::{Fill, as_given};
+use crate::fdatasyncs::Fdatasyncs;
 use crate::machine::{self, Others, Usage};
 use crate::outcome::{Outcome, usage_keys};
 use crate::recorder::Failure;
 use crate::result::{BrokerUse, RunResult};
 use crate::stamp;
-use crate::{fdatasyncs, stop};
+use crate::stop;
 
 /// A busy broker is asked again after so long.
 const PACE: Duration = Duration::from_millis(5);
@@ -29,7 +30,8 @@ pub fn measure(arguments: &Fill) -> Result<Outcome, String> {
     let message = BatchMessage { flag: 0, properties: Properties::new(), body: &body };
     let messages = vec![message; arguments.batch as usize];
     stop::listen();
-    let syncs = fdatasyncs::count(&mut broker);
+    let fdatasyncs = Fdatasyncs::watch(&arguments.pid);
+    let syncs = fdatasyncs.count(&mut broker);
     let before = Usage::now(&arguments.pid, Others::now(&arguments.pid));
     let begun = Instant::now();
     let (mut left, mut queue, mut busy, mut errors) = (arguments.messages, 0, 0, BTreeMap::new());
@@ -49,7 +51,7 @@ pub fn measure(arguments: &Fill) -> Result<Outcome, String> {
     }
     let seconds = begun.elapsed().as_secs_f64().max(1e-9);
     let after = Usage::without_others(&arguments.pid);
-    let syncs = fdatasyncs::count(&mut broker).zip(syncs).map(|(after, before)| after.saturating_sub(before));
+    let syncs = fdatasyncs.count(&mut broker).zip(syncs).map(|(after, before)| after.saturating_sub(before));
     let after = after.with_others(Others::now(&arguments.pid));
     let stored = arguments.messages - left;
     let used = after.since(before, stored, &arguments.pid);
