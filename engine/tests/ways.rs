@@ -17,13 +17,13 @@ const EIO: i32 = 5;
 const ENOSPC: i32 = 28;
 /// Syncs until `auto` has decided.
 const SETTLED: u8 = 40;
-/// Files so large that no other one is made, and synced, meanwhile.
-const LARGE: u64 = 4 << 20;
+/// Files with room for a case behind what is sent first.
+const LARGE: u64 = 64 << 10;
 
-fn faulty(dir: &Dir, way: FlushWay, segment_size: u64) -> (StoreOptions, Arc<Faults>) {
+fn faulty(dir: &Dir, way: FlushWay) -> (StoreOptions, Arc<Faults>) {
     let faults = Arc::new(Faults::default());
     let mut options = sync(options(dir.path()));
-    options.segment_size = segment_size;
+    options.segment_size = LARGE;
     options.flush_way = way;
     options.disk = Disk::with_faults(faults.clone());
     options.retention.interval_when_full = Duration::from_millis(1);
@@ -35,27 +35,28 @@ fn inline_flushes(rig: &Rig) -> u64 {
 }
 
 /// Runs a case on a fresh store that took some messages already, for each way.
-fn each_way(name: &str, segment_size: u64, case: impl Fn(Rig, &Faults, &Dir)) {
+fn each_way(name: &str, case: impl Fn(Rig, &Faults, &Dir)) {
     for way in WAYS {
         println!("{name}: {way:?}");
         let dir = Dir::new(name);
-        let (options, faults) = faulty(&dir, way, segment_size);
+        let (options, faults) = faulty(&dir, way);
         let mut rig = Rig::open(options);
-        (0..SETTLED).for_each(|n| drop(rig.send_ok(&msg("T", 0, [n]))));
+        (0..SETTLED).for_each(|n| drop(rig.send_ok(&msg("T", 0, vec![n; 1000]))));
+        // No other file is made, and synced, while the case looks at syncs.
+        rig.until("the next file", |rig| rig.shared.counters().prepared_segments.load(Ordering::Relaxed) > 0);
         case(rig, &faults, &dir);
     }
 }
 
 /// What a crash leaves: the acknowledged messages and, at most, `unsure` ones behind them.
 fn check_after_crash(rig: Rig, dir: &Dir, acked: usize, unsure: usize) {
-    let segment_size = rig.shared.options().segment_size;
     rig.kill();
     let mut options = options(dir.path());
-    options.segment_size = segment_size;
+    options.segment_size = LARGE;
     let mut rig = Rig::open(options);
     let got = rig.read_all("T", 0);
     assert!((acked..=acked + unsure).contains(&got.len()), "{} messages", got.len());
-    (0..SETTLED).for_each(|n| assert_eq!(got[usize::from(n)], (i64::from(n), vec![n])));
+    (0..SETTLED).for_each(|n| assert_eq!(got[usize::from(n)], (i64::from(n), vec![n; 1000])));
     rig.send_ok(&msg("T", 0, "on"));
     drop(rig.stop());
 }
@@ -63,7 +64,7 @@ fn check_after_crash(rig: Rig, dir: &Dir, acked: usize, unsure: usize) {
 #[test]
 fn a_failed_sync_is_final() {
     for errno in [EIO, ENOSPC] {
-        each_way("way-sync", LARGE, |mut rig, faults, dir| {
+        each_way("way-sync", |mut rig, faults, dir| {
             let before = faults.syncs();
             // A second try would succeed, and would be a lie.
             faults.fail_syncs(0, 1, errno);
@@ -84,7 +85,7 @@ fn a_failed_sync_is_final() {
 
 #[test]
 fn a_failed_write_is_final() {
-    each_way("way-write", LARGE, |mut rig, faults, dir| {
+    each_way("way-write", |mut rig, faults, dir| {
         faults.fail_writes(0, 1, EIO);
         assert_eq!(rig.send(&msg("T", 0, "bad")).status, PutStatus::Failed);
         assert_eq!(rig.put(&[msg("T", 0, "more")], true), Err(PutRefused::Failed));
@@ -95,7 +96,7 @@ fn a_failed_write_is_final() {
 
 #[test]
 fn a_write_without_space_is_made_good_and_then_synced() {
-    each_way("way-full", LARGE, |mut rig, faults, dir| {
+    each_way("way-full", |mut rig, faults, dir| {
         let ack = rig.put(&[msg("T", 0, "waits")], true).expect("taken");
         faults.fail_writes(0, 2, ENOSPC);
         let before = faults.syncs();
@@ -111,7 +112,7 @@ fn a_write_without_space_is_made_good_and_then_synced() {
 
 #[test]
 fn short_writes_are_finished_before_they_are_synced() {
-    each_way("way-short", common::SEGMENT, |mut rig, faults, dir| {
+    each_way("way-short", |mut rig, faults, dir| {
         faults.short_writes(100);
         // Over the ends of files, too.
         (0..20u8).for_each(|n| drop(rig.send_ok(&msg("T", 0, vec![n; 3000]))));
@@ -123,7 +124,7 @@ fn short_writes_are_finished_before_they_are_synced() {
 #[test]
 fn inline_acks_leave_in_the_turn_of_their_write() {
     let dir = Dir::new("inline");
-    let (options, _) = faulty(&dir, FlushWay::Inline, LARGE);
+    let (options, _) = faulty(&dir, FlushWay::Inline);
     let mut rig = Rig::open(options);
     // The thread makes this one durable and has nothing to do from then on.
     let quick = rig.put(&[msg("T", 0, "nobody waits")], false).expect("taken");
@@ -149,14 +150,24 @@ fn inline_acks_leave_in_the_turn_of_their_write() {
 #[test]
 fn a_shard_never_waits_for_anothers_sync() {
     let dir = Dir::new("inline-busy");
-    let (options, faults) = faulty(&dir, FlushWay::Inline, LARGE);
+    let (options, faults) = faulty(&dir, FlushWay::Inline);
     let mut rig = Rig::open(options);
     faults.hold_syncs();
     rig.put(&[msg("T", 0, "by the thread")], false).expect("taken");
     rig.turn();
     faults.wait_for_held_sync();
     let ack = rig.put(&[msg("T", 0, "waits")], true).expect("taken");
+    // A turn that does wait is let go after a while and found out below.
+    let (went_on, waits) = std::sync::mpsc::channel::<()>();
+    let late = faults.clone();
+    let watch = std::thread::spawn(move || {
+        if waits.recv_timeout(Duration::from_secs(30)) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+            late.release_syncs();
+        }
+    });
     rig.turn();
+    drop(went_on);
+    watch.join().expect("no panic");
     assert_eq!((rig.pending(), inline_flushes(&rig)), (1, 0));
     assert_eq!(rig.get("T", 0, 0).1.len(), 0, "nothing is visible before it is durable");
     faults.release_syncs();
@@ -171,7 +182,7 @@ fn a_shard_never_waits_for_anothers_sync() {
 fn an_inline_ack_waits_for_all_before_it() {
     for way in WAYS {
         let dir = Dir::new("inline-hole");
-        let (mut options, faults) = faulty(&dir, way, LARGE);
+        let (mut options, faults) = faulty(&dir, way);
         options.shards = 2;
         let mut rig = Rig::open(options);
         let topic =
@@ -194,7 +205,7 @@ fn an_inline_ack_waits_for_all_before_it() {
 #[test]
 fn auto_syncs_on_the_shard_once_the_disk_has_shown_to_be_fast() {
     let dir = Dir::new("auto");
-    let (options, _) = faulty(&dir, FlushWay::Auto, LARGE);
+    let (options, _) = faulty(&dir, FlushWay::Auto);
     let mut rig = Rig::open(options);
     let deadline = std::time::Instant::now() + Duration::from_secs(60);
     let mut sent = 0;
