@@ -50,7 +50,9 @@ fn takes_new_work(code: i32) -> bool {
 
 /// Runs the handler of a request.
 pub fn handle(core: &mut Core, call: &Call<'_>) -> Handled {
-    core.now_ms = shard::now_ms();
+    if std::mem::take(&mut core.clock_is_old) {
+        core.now_ms = shard::now_ms();
+    }
     ShardCounters::add(&core.counters.requests, 1);
     if call.command.body.len() > NO_BODY_MAX && has_no_body(call.command.code) {
         return Err(Refusal::new(

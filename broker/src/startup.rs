@@ -144,6 +144,8 @@ pub fn start(mut options: BrokerOptions) -> Result<Running, StartError> {
         let thread = shard::start(spec, move || run_shard(env, seed, port, shared, own));
         threads.push(thread.map_err(io("cannot start a shard"))?);
     }
+    let pinned: Vec<usize> = env.options.cpus.iter().copied().flatten().collect();
+    shard::leave_cpus_to_shards(&pinned);
     let registrars = registrar::start(&env).map_err(io("cannot start a registrar"))?;
     Ok(Running { env, shards: threads, registrars, report: opened.report, listening, failed })
 }

@@ -4,6 +4,8 @@
 
 use std::mem;
 
+use crate::tick;
+
 /// The CPUs the calling thread may run on, ascending. Empty when the kernel does not tell.
 pub(crate) fn allowed_cpus() -> Vec<usize> {
     // SAFETY: cpu_set_t is a plain array of integers, for which all zeros is a valid value.
@@ -18,9 +20,50 @@ pub(crate) fn allowed_cpus() -> Vec<usize> {
     (0..libc::CPU_SETSIZE as usize).filter(|&cpu| unsafe { libc::CPU_ISSET(cpu, &set) }).collect()
 }
 
+/// Moves every thread of this process that is not a running shard off the CPUs of pinned shards, as far as other CPUs
+/// are left: what they do beside a shard (reading ahead, the index, flushing) would else take its core in slices of
+/// milliseconds. Threads that they start later follow them. Call it once the shards run.
+pub fn leave_cpus_to_shards(cpus: &[usize]) {
+    let rest: Vec<usize> = allowed_cpus().into_iter().filter(|cpu| !cpus.contains(cpu)).collect();
+    if cpus.is_empty() || rest.is_empty() {
+        return;
+    }
+    let shards: Vec<i32> = tick::running().iter().map(|shard| shard.thread_id).collect();
+    let Ok(threads) = std::fs::read_dir("/proc/self/task") else { return };
+    let ids = threads.flatten().filter_map(|thread| thread.file_name().to_str()?.parse::<i32>().ok());
+    for id in ids.filter(|id| !shards.contains(id)) {
+        // A thread that has ended meanwhile needs no CPU.
+        let _ = set_cpus(id, &rest);
+    }
+}
+
+fn set_cpus(thread_id: i32, cpus: &[usize]) -> std::io::Result<()> {
+    // SAFETY: cpu_set_t is a plain array of integers, for which all zeros is a valid value.
+    let mut set: libc::cpu_set_t = unsafe { mem::zeroed() };
+    for cpu in cpus.iter().filter(|cpu| **cpu < libc::CPU_SETSIZE as usize) {
+        // SAFETY: the index is below the number of bits of `set`.
+        unsafe { libc::CPU_SET(*cpu, &mut set) };
+    }
+    // SAFETY: the kernel reads size_of::<cpu_set_t>() bytes of `set`, which lives until the call returns.
+    let result = unsafe { libc::sched_setaffinity(thread_id, mem::size_of::<libc::cpu_set_t>(), &set) };
+    if result == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_thread_can_be_moved() {
+        let moved = std::thread::spawn(|| {
+            let first = allowed_cpus()[0];
+            set_cpus(0, &[first]).unwrap();
+            (first, allowed_cpus())
+        });
+        let (first, allowed) = moved.join().unwrap();
+        assert_eq!(allowed, [first]);
+        assert!(set_cpus(0, &[]).is_err());
+    }
 
     #[test]
     fn the_cpu_we_run_on_is_allowed() {

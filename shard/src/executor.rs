@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use glommio::{LocalExecutorBuilder, Placement, PoolPlacement, TaskQueueHandle};
 
-use crate::{affinity, memlock, probe, tick, turn, watchdog};
+use crate::{affinity, allocations, memlock, probe, tick, turn, watchdog};
 
 /// How a shard is to run.
 #[derive(Clone, Debug, Default)]
@@ -105,6 +105,7 @@ where
                 return None;
             }
         };
+        allocations::count_this_thread();
         let ended = executor.run(async move {
             // The first sleep of an executor takes 30 to 50 ms (a membarrier registration); pay it before any client.
             glommio::timer::sleep(Duration::from_millis(1)).await;

@@ -11,6 +11,7 @@
 //! what is left of the hazard to some 10 ms, the watchdog to some 40 ms.
 
 mod affinity;
+mod allocations;
 mod bell;
 mod clock;
 mod executor;
@@ -24,6 +25,8 @@ pub mod tick;
 mod turn;
 mod watchdog;
 
+pub use affinity::leave_cpus_to_shards;
+pub use allocations::{CountingHeap, shard_allocations};
 pub use bell::RemoteWaker;
 pub use clock::now_ms;
 pub use executor::{Panicked, ShardSpec, ShardThread, sleep, spawn_local, start};

@@ -6,6 +6,9 @@ use broker::process::{self, BrokerArgs, ConfigFile};
 use clap::Parser;
 use config::Role;
 
+#[global_allocator]
+static HEAP: shard::CountingHeap = shard::CountingHeap;
+
 fn main() -> ExitCode {
     let args = BrokerArgs::parse();
     shard::signals::block();

@@ -1,5 +1,7 @@
 //! Answers: header bytes and ranges into a connection, wherever it lives.
 
+use protocol::header::PullMessageResponse;
+
 use super::*;
 
 impl Core {
@@ -35,25 +37,17 @@ impl Core {
         self.send(to.conn.shard(), ToShard::Reply(Reply { conn: to.conn, bytes, ranges: Vec::new() }));
     }
 
-    /// Answers with a body that lies in segments: `self.ranges`, which is left empty.
-    pub fn reply_ranges(
-        &mut self,
-        to: &ReplyTo,
-        code: i32,
-        remark: Option<&str>,
-        cold: bool,
-        fields: impl FnOnce(&mut FieldWriter<'_>),
-    ) {
+    /// Answers a pull with the messages that lie in segments: `self.ranges`, which is left empty.
+    pub fn reply_pull(&mut self, to: &ReplyTo, code: i32, remark: &str, cold: bool, answer: &PullMessageResponse) {
         if to.oneway {
             self.ranges.clear();
             return;
         }
         let len = self.ranges.iter().map(|range| range.len).sum();
-        let head = to.head(code, remark);
         if !cold && to.conn.shard() == self.id {
             match net::find(to.conn) {
                 Some(conn) => {
-                    write_command(&mut conn.out(), &head, fields, len);
+                    answer.write_reply(&mut conn.out(), to.form, to.opaque, code, remark, len);
                     for range in self.ranges.drain(..) {
                         conn.push_file(file_part(range));
                     }
@@ -63,7 +57,7 @@ impl Core {
             return;
         }
         let mut bytes = Vec::with_capacity(256);
-        write_command(&mut bytes, &head, fields, len);
+        answer.write_reply(&mut bytes, to.form, to.opaque, code, remark, len);
         let reply = Reply { conn: to.conn, bytes, ranges: std::mem::take(&mut self.ranges) };
         if !cold {
             self.send(to.conn.shard(), ToShard::Reply(reply));
@@ -86,12 +80,10 @@ impl Core {
 
     /// Answers with a refusal. `code` is the request's, since some answers carry fields even then.
     pub fn refuse(&mut self, to: &ReplyTo, request_code: i32, refusal: &Refusal) {
-        let env = self.env.clone();
         if dispatch::is_send(request_code) {
             ShardCounters::add(&self.counters.put_failed, 1);
-            self.reply(to, refusal.code, Some(&refusal.remark), |fields| {
-                crate::handler::send_message::region(&env, fields)
-            });
+            let region = self.region.clone();
+            self.reply(to, refusal.code, Some(&refusal.remark), |fields| region.write(fields));
         } else {
             self.reply(to, refusal.code, Some(&refusal.remark), |_| {});
         }

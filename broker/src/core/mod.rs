@@ -19,7 +19,7 @@ use std::time::Instant;
 use engine::{LogRange, PutMessage, PutOutcome, ShardStore};
 use protocol::body::{SubscriptionGroupConfig, TopicConfig};
 use protocol::code::response;
-use protocol::{Command, FieldWriter, write_command};
+use protocol::{Command, FieldWriter, SendReplies, write_command};
 use remoting::net::{self, AcceptedFd, ConnId, FilePart};
 use shard::MeshPort;
 
@@ -28,6 +28,7 @@ use crate::counters::ShardCounters;
 use crate::delay::DelayLevels;
 use crate::dispatch;
 use crate::env::Env;
+use crate::handler::send_message::Room;
 use crate::holds::Holds;
 use crate::home::Home;
 use crate::mesh::{Ack, GroupSubscriptions, OwnedPut, Reply, TableChange, ToShard};
@@ -47,6 +48,22 @@ fn overloaded(shard: usize) -> Refusal {
     )
 }
 
+/// Region and trace switch, as answers to sends carry them.
+pub struct Region {
+    /// `regionId`.
+    pub name: String,
+    /// `traceOn`.
+    pub trace_on: bool,
+}
+
+impl Region {
+    /// Every answer to a send carries them: Java's clients read them unasked.
+    pub fn write(&self, fields: &mut FieldWriter<'_>) {
+        fields.str("MSG_REGION", &self.name);
+        fields.bool("TRACE_ON", self.trace_on);
+    }
+}
+
 /// The broker on one shard.
 pub struct Core {
     /// Number of this shard; 0 is home.
@@ -56,7 +73,7 @@ pub struct Core {
     /// This shard's queues and its end of the commitlog.
     pub store: ShardStore<Ack>,
     /// Copy of the topics.
-    pub topics: HashMap<String, Arc<TopicConfig>>,
+    pub topics: HashMap<String, Arc<TopicConfig>, foldhash::fast::RandomState>,
     /// Copy of the groups.
     pub groups: HashMap<String, Arc<SubscriptionGroupConfig>>,
     /// What online groups subscribe.
@@ -71,8 +88,16 @@ pub struct Core {
     pub home: Option<Box<Home>>,
     /// This shard's counters.
     pub counters: Arc<ShardCounters>,
-    /// Now, ms; set at the start of every request and turn.
+    /// Now, ms; set by the first request of a pass and by every turn.
     pub now_ms: i64,
+    /// A turn has ended since `now_ms` was set.
+    pub clock_is_old: bool,
+    /// What every answer to a send carries.
+    pub region: Rc<Region>,
+    /// Writes the usual answer to a send.
+    pub sent: SendReplies,
+    /// Room for the properties of the message being stored.
+    pub room: Room,
     /// Scratch for replies.
     pub ranges: Vec<LogRange>,
     port: Rc<MeshPort<ToShard>>,
@@ -110,7 +135,7 @@ impl Core {
         Core {
             id,
             store,
-            topics: HashMap::new(),
+            topics: HashMap::default(),
             groups: HashMap::new(),
             subscriptions: HashMap::new(),
             progress: OffsetTable::default(),
@@ -119,6 +144,10 @@ impl Core {
             home,
             counters,
             now_ms: shard::now_ms(),
+            clock_is_old: false,
+            region: Rc::new(Region { name: env.options.region.clone(), trace_on: env.options.trace_on }),
+            sent: SendReplies::new(env.options.advertised, &env.options.region, env.options.trace_on),
+            room: Room::default(),
             ranges: Vec::new(),
             port,
             out: (0..shards).map(|_| VecDeque::new()).collect(),

@@ -7,6 +7,7 @@ impl Core {
     /// whether more is waiting already. `Err` means the store failed for good.
     pub fn turn(&mut self) -> Result<bool, engine::StoreFailed> {
         self.now_ms = shard::now_ms();
+        self.clock_is_old = true;
         let port = self.port.clone();
         for letter in self.env.inboxes[self.id].take() {
             self.letter(letter);

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use engine::{Get, GetStatus, TagFilter};
 use protocol::body::SubscriptionData;
 use protocol::code::response;
-use protocol::header::PullMessageHeader;
+use protocol::header::{PullMessageHeader, PullMessageResponse};
 
 use super::at_owner;
 use crate::call::{Call, Forwarded, Handled, Next, Refusal};
@@ -89,12 +89,13 @@ pub fn handle(core: &mut Core, call: &Call<'_>) -> Handled {
         offset_moved(core, &header, got.next_begin_offset);
     }
     let suggested = suggested_broker(core, &header.consumer_group, got.suggest_slave);
-    core.reply_ranges(&call.to, code, Some(got.status.name()), got.cold, |fields| {
-        fields.i64("maxOffset", got.max_offset);
-        fields.i64("minOffset", got.min_offset);
-        fields.i64("nextBeginOffset", got.next_begin_offset);
-        fields.i64("suggestWhichBrokerId", suggested);
-    });
+    let answer = PullMessageResponse {
+        max_offset: got.max_offset,
+        min_offset: got.min_offset,
+        next_begin_offset: got.next_begin_offset,
+        suggest_which_broker_id: suggested,
+    };
+    core.reply_pull(&call.to, code, got.status.name(), got.cold, &answer);
     Ok(Next::Done)
 }
 

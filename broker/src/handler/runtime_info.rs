@@ -97,6 +97,7 @@ fn table(core: &mut Core, home: &Home) -> BTreeMap<String, String> {
     }
     put("ringmqFlushWay", format!("{:?}", options.flush_way).to_lowercase());
     put("ringmqHeldPulls", env.holds.load(Ordering::Relaxed).to_string());
+    put("ringmqShardAllocations", shard::shard_allocations().to_string());
     put("ringmqShards", env.shards().to_string());
     table
 }

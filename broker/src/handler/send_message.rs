@@ -11,20 +11,21 @@ mod properties;
 use std::borrow::Cow;
 
 use engine::{PutMessage, PutOutcome, PutStatus};
-use protocol::FieldWriter;
 use protocol::body::TopicFilterType;
 use protocol::code::{request, response};
 use protocol::header::SendMessageHeader;
-use protocol::message::{offset_msg_id, sys_flag as message_sys_flag, tags_code};
+use protocol::message::{SentProperties, offset_msg_id, sys_flag as message_sys_flag, tags_code};
 use protocol::topic as names;
+use remoting::net;
 
 use crate::call::{Call, Handled, Next, Refusal, ReplyTo};
 use crate::core::Core;
 use crate::counters::ShardCounters;
-use crate::env::Env;
 use crate::mesh::Ack;
 use crate::topics::{NoTopic, perm, sys_flag as topic_sys_flag};
-use properties::Sent;
+
+/// Room for properties that is kept from one message to the next.
+const ROOM_KEPT_BYTES: usize = 64 << 10;
 
 /// Where a message ends up.
 struct Target<'a> {
@@ -35,11 +36,34 @@ struct Target<'a> {
     tags_code: i64,
 }
 
+/// Room for one message's properties, used again for the next.
+#[derive(Default)]
+pub struct Room {
+    /// As they came, undone from JSON.
+    came: String,
+    /// As they are stored.
+    stored: Vec<u8>,
+}
+
 /// Handles a send.
 pub fn handle(core: &mut Core, call: &Call<'_>) -> Handled {
+    let mut room = std::mem::take(&mut core.room);
+    let handled = store(core, call, &mut room);
+    room.came.shrink_to(ROOM_KEPT_BYTES);
+    room.stored.shrink_to(ROOM_KEPT_BYTES);
+    core.room = room;
+    handled
+}
+
+fn store(core: &mut Core, call: &Call<'_>, room: &mut Room) -> Handled {
+    let Room { came, stored } = room;
     let v2 = call.command.code != request::SEND_MESSAGE;
     let fields = &call.command.fields;
-    let header = if v2 { SendMessageHeader::decode_v2(fields)? } else { SendMessageHeader::decode_v1(fields)? };
+    let header = if v2 {
+        SendMessageHeader::decode_v2_in(fields, came)?
+    } else {
+        SendMessageHeader::decode_v1_in(fields, came)?
+    };
     admit(core, &header)?;
     let topic = match existing_topic(core, &header)? {
         Ok(topic) => topic,
@@ -71,7 +95,7 @@ pub fn handle(core: &mut Core, call: &Call<'_>) -> Handled {
         }
         return batch::store(core, call, &header, queue_id);
     }
-    let mut sent = Sent::scan(&header.properties);
+    let mut sent = SentProperties::scan(&header.properties);
     let plain = sent.delay_level <= 0 && !names::is_retry(&header.topic);
     let owner = super::owner(core, &header.topic, queue_id);
     if plain && owner != core.id && !sent.half {
@@ -92,13 +116,13 @@ pub fn handle(core: &mut Core, call: &Call<'_>) -> Handled {
     if let Some(next) = dead_letter(core, call, &header, &mut target, &mut sent)? {
         return Ok(next);
     }
-    let mut stored = Vec::with_capacity(header.properties.len() + 64);
+    stored.clear();
     if sent.delay_level > 0 {
-        delay(core, &mut target, &mut sent, &mut stored);
+        delay(core, &mut target, &sent, stored);
     } else {
-        sent.write(&mut stored, None);
+        sent.write(stored, None);
     }
-    properties::add_cluster(&mut stored, &core.env.options.cluster);
+    sent.write_cluster(stored, &core.env.options.cluster);
     let owner = super::owner(core, &target.topic, target.queue_id);
     if owner != core.id {
         return Ok(if chosen { Next::ForwardTo(owner, queue_id) } else { Next::Forward(owner) });
@@ -114,7 +138,7 @@ pub fn handle(core: &mut Core, call: &Call<'_>) -> Handled {
         reconsume_times: header.reconsume_times.unwrap_or(0),
         prepared_transaction_offset: 0,
         body: call.command.body,
-        properties: &[&stored],
+        properties: &[stored],
         tags_code: target.tags_code,
     };
     put(core, call, &[message], sent.wait, target.answered_queue_id)
@@ -218,7 +242,7 @@ fn dead_letter(
     call: &Call<'_>,
     header: &SendMessageHeader<'_>,
     target: &mut Target<'_>,
-    sent: &mut Sent<'_>,
+    sent: &mut SentProperties<'_>,
 ) -> Result<Option<Next>, Refusal> {
     let Some(group_name) = header.topic.strip_prefix(names::RETRY_PREFIX) else { return Ok(None) };
     let Some(group) = core.groups.get(group_name).cloned() else {
@@ -251,7 +275,7 @@ fn dead_letter(
 }
 
 /// Sends a message to its delay level's queue; the real place travels in its properties.
-fn delay(core: &Core, target: &mut Target<'_>, sent: &mut Sent<'_>, stored: &mut Vec<u8>) {
+fn delay(core: &Core, target: &mut Target<'_>, sent: &SentProperties<'_>, stored: &mut Vec<u8>) {
     let levels = &core.env.options.delay_levels_ms;
     let level = (sent.delay_level as usize).clamp(1, levels.len().max(1));
     sent.write(stored, Some(level));
@@ -284,28 +308,30 @@ pub fn acknowledge(core: &mut Core, to: &ReplyTo, queue_id: i32, outcome: &PutOu
     if to.oneway {
         return;
     }
-    let env = core.env.clone();
-    let first = offset_msg_id(env.options.advertised, outcome.physical_offset);
+    if code == response::SUCCESS && outcome.more.is_none() && to.conn.shard() == core.id {
+        if let Some(conn) = net::find(to.conn) {
+            let (queue_offset, physical_offset) = (outcome.queue_offset, outcome.physical_offset);
+            core.sent.write(&mut conn.out(), to.form, to.opaque, queue_id, queue_offset, physical_offset);
+        }
+        return;
+    }
+    let advertised = core.env.options.advertised;
+    let first = offset_msg_id(advertised, outcome.physical_offset);
     let mut joined = String::new();
     if let Some(more) = &outcome.more {
         joined.push_str(first.as_str());
         for physical_offset in more.iter() {
             joined.push(',');
-            joined.push_str(offset_msg_id(env.options.advertised, *physical_offset).as_str());
+            joined.push_str(offset_msg_id(advertised, *physical_offset).as_str());
         }
     }
     let msg_id = if joined.is_empty() { first.as_str() } else { &joined };
     let remark = (code != response::SUCCESS).then_some(name);
+    let region = core.region.clone();
     core.reply(to, code, remark, |fields| {
         fields.str("msgId", msg_id);
         fields.i32("queueId", queue_id);
         fields.i64("queueOffset", outcome.queue_offset);
-        region(&env, fields);
+        region.write(fields);
     });
-}
-
-/// Region and trace switch, which every answer to a send carries: Java's clients read them unasked.
-pub fn region(env: &Env, fields: &mut FieldWriter<'_>) {
-    fields.str("MSG_REGION", &env.options.region);
-    fields.bool("TRACE_ON", env.options.trace_on);
 }

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 pub use fault::Faults;
 pub use space::{Space, SpaceProbe};
-pub use sys::{IoClass, drop_cache, physical_memory_bytes, read_to_null, set_io_class, utc_offset_minutes};
+pub use sys::{IoClass, drop_cache, physical_memory_bytes, set_io_class, utc_offset_minutes};
 pub(crate) use sys::{lock_first_byte, lock_holder, next_data};
 
 /// Bytes of a page: writes are padded and space is counted in these.

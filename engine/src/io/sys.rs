@@ -22,19 +22,6 @@ pub(super) fn fallocate(file: &File, size: u64) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Reads a range into the page cache and nowhere else, waiting for the disk. A failure only costs time later.
-pub fn read_to_null(file: &File, null: &File, position: u64, len: u64) {
-    let (Ok(mut position), Ok(mut left)) = (libc::off64_t::try_from(position), usize::try_from(len)) else { return };
-    while left > 0 {
-        // SAFETY: the kernel writes `position` only; both descriptors are open as long as their files live.
-        let sent = unsafe { libc::sendfile64(null.as_raw_fd(), file.as_raw_fd(), &mut position, left) };
-        match usize::try_from(sent) {
-            Ok(0) | Err(_) => return,
-            Ok(sent) => left = left.saturating_sub(sent),
-        }
-    }
-}
-
 /// Drops a file's clean pages from the page cache, so that the next read comes from the disk.
 pub fn drop_cache(file: &File) {
     // SAFETY: plain integers and an open descriptor; length 0 means to the end.

@@ -55,8 +55,11 @@ impl ShardSeed {
 /// The shard that owns a queue: the same at every start with the same number of shards; consecutive queues of a topic
 /// lie on consecutive shards.
 pub fn owner(topic: &str, queue_id: u32, shards: usize) -> usize {
+    if shards <= 1 {
+        return 0;
+    }
     let hash = protocol::message::java_hash(topic).cast_unsigned();
-    hash.wrapping_add(queue_id) as usize % shards.max(1)
+    hash.wrapping_add(queue_id) as usize % shards
 }
 
 /// Makes a directory and those above it that are missing, durably: what is acknowledged in it must not go with its name.

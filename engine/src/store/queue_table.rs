@@ -53,12 +53,12 @@ pub(crate) fn queue_hash(name_hash: u64, max_offset: i64) -> u64 {
 /// See the module's head.
 pub(crate) struct QueueTable {
     queues: Vec<Queue>,
-    topics: HashMap<Arc<str>, Vec<(u32, QueueSlot)>>,
+    topics: HashMap<Arc<str>, Vec<(u32, QueueSlot)>, foldhash::fast::RandomState>,
 }
 
 impl QueueTable {
     pub(crate) fn new() -> Self {
-        Self { queues: Vec::new(), topics: HashMap::new() }
+        Self { queues: Vec::new(), topics: HashMap::default() }
     }
 
     /// Adds a queue that recovery found.

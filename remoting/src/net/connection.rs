@@ -88,6 +88,8 @@ pub struct Connection {
 #[derive(Default)]
 struct Table {
     connections: HashMap<ConnId, Rc<Connection>>,
+    /// The one looked up last: answers of a turn come in rows for one connection.
+    last: Option<Rc<Connection>>,
     last_serial: u64,
 }
 
@@ -102,7 +104,14 @@ pub fn connections() -> usize {
 
 /// The open connection of this shard with that id.
 pub fn find(id: ConnId) -> Option<Rc<Connection>> {
-    TABLE.with_borrow(|table| table.connections.get(&id).cloned())
+    TABLE.with_borrow_mut(|table| match &table.last {
+        Some(last) if last.id == id => Some(last.clone()),
+        _ => {
+            let found = table.connections.get(&id)?.clone();
+            table.last = Some(found.clone());
+            Some(found)
+        }
+    })
 }
 
 /// Closes all connections of this shard. They are gone once [`connections`] says 0, some turns later.
@@ -118,7 +127,7 @@ pub(crate) fn all() -> Vec<Rc<Connection>> {
 }
 
 pub(crate) fn forget(id: ConnId) {
-    let removed = TABLE.with_borrow_mut(|table| table.connections.remove(&id));
+    let removed = TABLE.with_borrow_mut(|table| (table.last.take(), table.connections.remove(&id)));
     drop(removed);
 }
 

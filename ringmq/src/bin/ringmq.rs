@@ -33,6 +33,9 @@ struct Args {
     print: bool,
 }
 
+#[global_allocator]
+static HEAP: shard::CountingHeap = shard::CountingHeap;
+
 fn main() -> ExitCode {
     let began = Instant::now();
     let args = Args::parse();

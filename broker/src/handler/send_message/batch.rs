@@ -7,9 +7,9 @@ use protocol::header::SendMessageHeader;
 use protocol::message::layout::{self, PROPERTIES_LEN_MAX};
 use protocol::message::properties as text;
 use protocol::message::sys_flag::TRANSACTION_MASK;
-use protocol::message::{batch, tags_code};
+use protocol::message::{SentProperties, batch, tags_code};
 
-use super::properties::{Sent, add_cluster, add_missing};
+use super::properties::{add_cluster, add_missing};
 use crate::call::{Call, Handled, Refusal};
 use crate::core::Core;
 
@@ -29,7 +29,7 @@ fn too_long(len: usize) -> Refusal {
 /// Stores a batch on its queue's shard.
 pub fn store(core: &mut Core, call: &Call<'_>, header: &SendMessageHeader<'_>, queue_id: i32) -> Handled {
     let illegal = |why: String| Refusal::new(response::MESSAGE_ILLEGAL, why);
-    let sent = Sent::scan(&header.properties);
+    let sent = SentProperties::scan(&header.properties);
     if header.sys_flag & TRANSACTION_MASK != 0 || sent.half {
         return Err(illegal("a batch cannot be transactional".into()));
     }
@@ -50,13 +50,15 @@ pub fn store(core: &mut Core, call: &Call<'_>, header: &SendMessageHeader<'_>, q
     let stored_max = core.env.options.message_size_max + STORED_EXTRA_MAX;
     let mut items = Vec::new();
     let mut properties = Vec::with_capacity(body.len() / 2);
+    let mut own = Vec::new();
     for item in batch::iter(body) {
         let item = item.map_err(|error| illegal(format!("the batch's body is damaged: {error}")))?;
         if items.len() >= MESSAGES_MAX {
             return Err(illegal(format!("more than {MESSAGES_MAX} messages in one batch")));
         }
         let start = properties.len();
-        let mut own = item.properties.to_vec();
+        own.clear();
+        own.extend_from_slice(item.properties);
         add_missing(&mut own, &header.properties);
         add_cluster(&mut own, &core.env.options.cluster);
         if own.len() > PROPERTIES_LEN_MAX {
