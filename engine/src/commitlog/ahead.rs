@@ -98,7 +98,7 @@ impl Reader {
         {
             self.done = to;
             let Some(segment) = core.segments.find(from) else { continue };
-            if !self.file.as_ref().is_some_and(|(base, _)| *base == segment.base()) {
+            if self.file.as_ref().is_none_or(|(base, _)| *base != segment.base()) {
                 // Without it nothing is lost but the time of the shard's first touch.
                 let Ok(file) = core.options.disk.open(segment.path()) else { continue };
                 self.file = Some((segment.base(), file));
