@@ -5,6 +5,7 @@
 
 pub mod body_size;
 pub mod cli;
+pub mod conclude;
 pub mod epoll;
 pub mod fdatasyncs;
 pub mod histogram;
@@ -13,6 +14,7 @@ pub mod link;
 pub mod machine;
 pub mod matrix;
 pub mod one_way;
+pub mod open_files;
 pub mod outcome;
 pub mod pace;
 pub mod pending;

@@ -8,8 +8,8 @@ use std::fmt::Write;
 use std::path::Path;
 
 use crate::cli::{Form, Load};
+use crate::conclude::Done;
 use crate::result::{Latency, RunResult};
-use crate::run::Done;
 use crate::stop;
 
 /// The end of a measurement.

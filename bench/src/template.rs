@@ -11,6 +11,8 @@ const CODE_SEND_MESSAGE_V2: i32 = 310;
 const CODE_SEND_BATCH_MESSAGE: i32 = 320;
 /// Placeholders; also the lowest opaque, so that all have ten digits.
 pub const OPAQUE_FIRST: i32 = 1_111_111_111;
+/// In a frame with a binary header.
+const BINARY_OPAQUE_AT: usize = 13;
 const BORN_MS: u64 = 2_222_222_222_222;
 
 /// How messages are sent.
@@ -77,13 +79,28 @@ impl Template {
             },
             0,
         );
-        let opaque = match form {
-            HeaderForm::Json => OPAQUE_FIRST.to_string().into_bytes(),
-            HeaderForm::Rocketmq => OPAQUE_FIRST.to_be_bytes().to_vec(),
+        // With what stands around them: a topic's name may look like a placeholder, quotes and all.
+        let (opaque_before, born_before) = match form {
+            HeaderForm::Json => (b"\"opaque\":".to_vec(), format!("\"{born}\":\"").into_bytes()),
+            HeaderForm::Rocketmq => {
+                let mut before = (born.len() as u16).to_be_bytes().to_vec();
+                before.extend_from_slice(born.as_bytes());
+                before.extend_from_slice(&13u32.to_be_bytes());
+                (Vec::new(), before)
+            }
         };
-        let find = |wanted: &[u8]| frame.windows(wanted.len()).position(|part| part == wanted);
-        let opaque_at = find(&opaque).ok_or("the header has no opaque")?;
-        let born_at = find(BORN_MS.to_string().as_bytes()).ok_or("the header has no born time")?;
+        let digits = |before: Vec<u8>, number: u64| [before, number.to_string().into_bytes()].concat();
+        let end_of = |wanted: &[u8]| {
+            let at = frame.windows(wanted.len()).position(|part| part == wanted)?;
+            Some(at + wanted.len())
+        };
+        let born_at = end_of(&digits(born_before, BORN_MS)).ok_or("the header has no born time")? - 13;
+        let opaque_at = match form {
+            HeaderForm::Json => {
+                end_of(&digits(opaque_before, OPAQUE_FIRST as u64)).ok_or("the header has no opaque")? - 10
+            }
+            HeaderForm::Rocketmq => BINARY_OPAQUE_AT,
+        };
         Ok(Template { head: frame, opaque_at, born_at, form })
     }
 
@@ -161,31 +178,32 @@ mod tests {
     use super::*;
     use protocol::Command;
 
+    const TOPICS: [&str; 3] = ["T", "1111111111-2222222222222", "\"opaque\":1111111111,\"g\":\"2222222222222\""];
+
     #[test]
     fn a_patched_frame_decodes_to_its_values() {
+        for form in [HeaderForm::Json, HeaderForm::Rocketmq] {
+            for topic in TOPICS {
+                check(form, topic, Manner::Sync, 310, ["b", "e", "g", "m"], "false");
+                check(form, topic, Manner::OneWay, 10, ["topic", "queueId", "bornTimestamp", "batch"], "false");
+                check(form, topic, Manner::Batch(2), 320, ["b", "e", "g", "m"], "true");
+            }
+        }
+    }
+
+    fn check(form: HeaderForm, topic: &str, manner: Manner, code: i32, keys: [&str; 4], batch: &str) {
         let mut born = BornTime::new();
         born.set(1_800_000_000_123);
-        for form in [HeaderForm::Json, HeaderForm::Rocketmq] {
-            for (manner, code, queue, born_key, batch_key, batch) in [
-                (Manner::Sync, 310, "e", "g", "m", "false"),
-                (Manner::OneWay, 10, "queueId", "bornTimestamp", "batch", "false"),
-                (Manner::Batch(2), 320, "e", "g", "m", "true"),
-            ] {
-                let template = Template::new("T", 3, form, manner).unwrap();
-                let mut out = b"before".to_vec();
-                template.write(&mut out, 1_987_654_321, &born, 4);
-                out.extend_from_slice(b"body");
-                let command = Command::decode(&out[6..]).unwrap();
-                assert_eq!(
-                    (command.code, command.opaque, command.body),
-                    (code, 1_987_654_321, &b"body"[..]),
-                    "{form:?}"
-                );
-                assert_eq!(command.is_oneway(), manner == Manner::OneWay, "{form:?} {manner:?}");
-                for (key, value) in [(queue, "3"), (born_key, "1800000000123"), (batch_key, batch)] {
-                    assert_eq!(command.fields.get(key).as_deref(), Some(value), "{form:?} {manner:?} {key}");
-                }
-            }
+        let template = Template::new(topic, 3, form, manner).unwrap();
+        let mut out = b"before".to_vec();
+        template.write(&mut out, 1_987_654_321, &born, 4);
+        out.extend_from_slice(b"body");
+        let what = format!("{form:?} {topic} {manner:?}");
+        let command = Command::decode(&out[6..]).unwrap();
+        assert_eq!((command.code, command.opaque, command.body), (code, 1_987_654_321, &b"body"[..]), "{what}");
+        assert_eq!(command.is_oneway(), manner == Manner::OneWay, "{what}");
+        for (key, value) in keys.iter().zip([topic, "3", "1800000000123", batch]) {
+            assert_eq!(command.fields.get(key).as_deref(), Some(value), "{what} {key}");
         }
     }
 }
