@@ -9,6 +9,8 @@ pub mod figures;
 pub mod html;
 pub mod markdown;
 pub mod model;
+#[cfg(test)]
+mod page_tests;
 pub mod picture;
 pub mod svg;
 
