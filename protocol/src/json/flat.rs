@@ -144,22 +144,22 @@ impl<'a> Scan<'a> {
         Some(found)
     }
 
-    /// A whole number of at most nine digits, so that any fits.
+    /// A whole number that fits.
     #[inline(always)]
     fn number(&mut self) -> Option<i32> {
         let negative = self.bytes.get(self.at) == Some(&b'-');
         self.at += usize::from(negative);
         let start = self.at;
-        let mut number = 0i32;
+        let mut number = 0i64;
         while let Some(digit) = self.bytes.get(self.at).map(|byte| byte.wrapping_sub(b'0')).filter(|digit| *digit < 10)
         {
-            number = number.wrapping_mul(10).wrapping_add(i32::from(digit));
+            number = number.wrapping_mul(10).wrapping_add(i64::from(digit));
             self.at += 1;
         }
-        if !(1..=9).contains(&(self.at - start)) {
+        if !(1..=10).contains(&(self.at - start)) {
             return None;
         }
-        Some(if negative { -number } else { number })
+        i32::try_from(if negative { -number } else { number }).ok()
     }
 
     /// Flag, opaque and version, when the rest is what Java writes behind the fields of a command without a remark.
