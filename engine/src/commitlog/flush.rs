@@ -210,9 +210,7 @@ pub(crate) fn run_on_thread(core: &Core) {
     let start = Instant::now();
     let mut decider = decider(core);
     let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
-    // The cores this thread may run on: none to spin on where shards have them all.
-    let may_spin = core.options.flush == FlushMode::Sync
-        && std::thread::available_parallelism().is_ok_and(|cores| cores.get() > core.options.shards);
+    let may_spin = core.options.flush == FlushMode::Sync && core.syncs.spare_cores;
     let mut spin = Duration::ZERO;
     loop {
         let mut turns = core.syncs.lock();

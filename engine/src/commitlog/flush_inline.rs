@@ -36,13 +36,17 @@ pub(crate) struct Syncs {
     mode: FlushMode,
     turns: Mutex<Turns>,
     inline: AtomicBool,
+    /// Whether there are cores besides the shards'. Asked where the store is opened: the thread itself may be kept off
+    /// the shards' cores later and see only the rest.
+    pub(crate) spare_cores: bool,
 }
 
 impl Syncs {
-    pub(crate) fn new(mode: FlushMode, way: FlushWay) -> Self {
+    pub(crate) fn new(mode: FlushMode, way: FlushWay, shards: usize) -> Self {
+        let spare_cores = std::thread::available_parallelism().is_ok_and(|cores| cores.get() > shards);
         let turns = Turns { times: SyncTimes::new(), chooser: Chooser::default(), warned: false, failed: false };
         let inline = AtomicBool::new(mode == FlushMode::Sync && way == FlushWay::Inline);
-        Self { start: Instant::now(), way, mode, turns: Mutex::new(turns), inline }
+        Self { start: Instant::now(), way, mode, turns: Mutex::new(turns), inline, spare_cores }
     }
 
     /// Waits for the right to sync.

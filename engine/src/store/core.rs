@@ -92,7 +92,7 @@ impl Core {
             roll: Roll::default(),
             ahead: Ahead::default(),
             flush_signal: FlushSignal::default(),
-            syncs: Syncs::new(options.flush, options.flush_way),
+            syncs: Syncs::new(options.flush, options.flush_way, options.shards),
             clean_signal: CleanSignal::default(),
             rounds: Rounds::new(options.shards),
             index: recovered.index,
