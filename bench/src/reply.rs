@@ -6,6 +6,8 @@
 use protocol::{Command, HeaderForm};
 
 const CODE_ZERO: &[u8] = b"{\"code\":0,";
+/// As a key of the fields: in a text its quotes would be escaped.
+const QUEUE_OFFSET_KEY: &[u8] = b"\"queueOffset\":\"";
 const FLAG_KEY: &[u8] = b"\"flag\":";
 const OPAQUE_KEY: &[u8] = b"\"opaque\":";
 /// Opaques of the loader's sends all have ten digits.
@@ -26,6 +28,8 @@ pub struct ReplyReader {
     tail: Vec<u8>,
     /// Where the opaque's digits are in it.
     opaque_at: usize,
+    /// Where the key of the queue offset was in the last header.
+    queue_offset_at: usize,
 }
 
 impl ReplyReader {
@@ -49,6 +53,30 @@ impl ReplyReader {
             self.learn(header(frame).unwrap_or_default(), command.opaque);
         }
         Ok(Reply { code: command.code, opaque: command.opaque, is_response: command.is_response() })
+    }
+
+    /// The `queueOffset` of an ack.
+    pub fn queue_offset(&mut self, frame: &[u8]) -> Result<u64, String> {
+        if frame.get(4) == Some(&0)
+            && let Some(offset) = header(frame).and_then(|header| self.find_queue_offset(header))
+        {
+            return Ok(offset);
+        }
+        let offset = decode(frame)?.fields.get("queueOffset").and_then(|offset| offset.parse().ok());
+        offset.ok_or_else(|| "an ack has no queueOffset".to_owned())
+    }
+
+    fn find_queue_offset(&mut self, header: &[u8]) -> Option<u64> {
+        let len = QUEUE_OFFSET_KEY.len();
+        if header.get(self.queue_offset_at..self.queue_offset_at + len) != Some(QUEUE_OFFSET_KEY) {
+            self.queue_offset_at = header.windows(len).position(|part| part == QUEUE_OFFSET_KEY)?;
+        }
+        let digits = header.get(self.queue_offset_at + len..)?;
+        let end = digits.iter().take(20).position(|byte| *byte == b'"').filter(|end| *end > 0)?;
+        digits.get(..end)?.iter().try_fold(0u64, |sum, byte| {
+            let digit = byte.wrapping_sub(b'0');
+            if digit > 9 { None } else { sum.checked_mul(10)?.checked_add(u64::from(digit)) }
+        })
     }
 
     fn read_like_the_last(&self, frame: &[u8]) -> Option<Reply> {
@@ -166,10 +194,29 @@ mod tests {
     }
 
     #[test]
+    fn queue_offsets_read_as_a_full_decode_reads_them() {
+        for form in [HeaderForm::Json, HeaderForm::Rocketmq] {
+            let mut reader = ReplyReader::default();
+            for (offset, remark) in
+                [(0, None), (5, None), (123_456_789_012, None), (7, Some("\"queueOffset\":\"9\"")), (i64::MAX, None)]
+            {
+                let frame = frame(form, 0, OPAQUE_FIRST, offset, remark);
+                assert_eq!(reader.queue_offset(&frame), Ok(offset as u64), "{form:?} {remark:?}");
+            }
+            for offset in [-1, i64::MIN] {
+                assert!(reader.queue_offset(&frame(form, 0, OPAQUE_FIRST, offset, None)).is_err(), "{form:?}");
+            }
+            let mut none = Vec::new();
+            write_command(&mut none, &Head::reply(7, form, 0, None), |_| {}, 0);
+            assert!(reader.queue_offset(&none).is_err(), "{form:?}");
+        }
+    }
+
+    #[test]
     fn garbage_is_an_error() {
         let mut reader = ReplyReader::default();
         for bytes in [&b""[..], b"\0\0\0\x04\0\0\0\x09", b"\0\0\0\x08\0\0\0\x04nope", b"\0\0\0\x05\x01\0\0\x01x"] {
-            assert!(reader.read(bytes).is_err(), "{bytes:?}");
+            assert!(reader.read(bytes).is_err() && reader.queue_offset(bytes).is_err(), "{bytes:?}");
         }
     }
 }

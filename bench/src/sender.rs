@@ -349,8 +349,7 @@ impl<'a> Sender<'a> {
             }
             recorder.came(sent.due, messages, u64::from(sent.bytes));
             if let Some(acks) = acks {
-                let offset = decode(frame)?.fields.get("queueOffset").and_then(|offset| offset.parse().ok());
-                let offset: u64 = offset.ok_or("an ack has no queueOffset")?;
+                let offset = reply.queue_offset(frame)?;
                 acks.push(sent.queue, offset, sent.sequence, messages);
             }
             Ok(())
