@@ -115,7 +115,8 @@ fn bits_of<const A: u8, const B: u8>(block: &[u8; 64]) -> u64 {
         }
         bits
     }
-    // SAFETY: SSE2 is part of every x86_64 processor. It halves the instructions of reading a JSON header.
+    // SAFETY: SSE2 is part of every x86_64 processor. Reading a JSON header takes a quarter less time than by words
+    // (`examples/hot_path`: 150 against 200 ns, 3,155 against 3,911 instructions).
     unsafe { sse2::<A, B>(block) }
 }
 
