@@ -114,7 +114,7 @@ pub fn conclude(plan: &Plan<'_>, phases: &Phases, mut ended: Ended) -> Done {
         true => (main.bytes as f64 / main.messages.max(1) as f64 * messages as f64) as u64,
         false => main.bytes,
     };
-    let used: Used = ended.seen.used.1.since(ended.seen.used.0, messages, &plan.load.pid);
+    let used: Used = ended.seen.used.1.since(&ended.seen.used.0, messages, &plan.load.pid);
     let mut all = Tally::default();
     all.add(&ended.sum.sends);
     all.add(&receipts);

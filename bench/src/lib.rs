@@ -15,6 +15,7 @@ pub mod machine;
 pub mod matrix;
 pub mod one_way;
 pub mod open_files;
+pub mod others;
 pub mod outcome;
 pub mod pace;
 pub mod pending;

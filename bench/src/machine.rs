@@ -1,24 +1,24 @@
-//! What the kernel says of the processes measured and of all others.
+//! What the kernel says of the processes measured.
 //!
-//! Owns the reading of `/proc`. Times of all processes come from the same place, `/proc/PID/stat`: the sums of
-//! `/proc/stat` are sampled and would not match. A process's threads count with it, io_uring's workers too; the
-//! kernel's own threads are processes of their own. Must not keep anything between two looks.
+//! Owns the reading of `/proc` for them; [`crate::others`] has the rest. A process's threads count with it, io_uring's
+//! workers too; the kernel's own threads are processes of their own. Must not keep anything between two looks.
 
 use std::fs;
 use std::time::Instant;
 
+pub use crate::others::Others;
 use crate::result::{BrokerUse, LoaderUse};
 
 /// Shorter times are too near to the clock tick, 10 ms.
 const TELLING_SECONDS: f64 = 0.1;
 
 /// What some processes and all others have used until now.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Usage {
     at: Instant,
     broker: Process,
     loader_ticks: u64,
-    others: Others,
+    others: Option<Others>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -27,13 +27,6 @@ struct Process {
     read_bytes: u64,
     write_bytes: u64,
     context_switches: u64,
-}
-
-/// CPU time of all processes but some.
-#[derive(Clone, Copy, Debug)]
-pub struct Others {
-    at: Instant,
-    ticks: u64,
 }
 
 /// What was used between two looks.
@@ -45,27 +38,11 @@ pub struct Used {
     pub others_cpu_percent: f64,
 }
 
-impl Others {
-    /// Reads some hundred small files: best just outside of a measured time.
-    pub fn now(pids: &[u32]) -> Others {
-        let own = std::process::id();
-        let mut ticks = 0;
-        for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-            let pid = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok());
-            if let Some(pid) = pid.filter(|pid| *pid != own && !pids.contains(pid)) {
-                // With the children it has waited for: their time moves to it when they end.
-                ticks += stat_ticks(&pid.to_string(), 4);
-            }
-        }
-        Others { at: Instant::now(), ticks }
-    }
-}
-
 impl Usage {
     /// Now, with a look at the others from just before or after.
     pub fn now(pids: &[u32], others: Others) -> Usage {
         let mut usage = Usage::without_others(pids);
-        usage.others = others;
+        usage.others = Some(others);
         usage
     }
 
@@ -73,23 +50,23 @@ impl Usage {
     pub fn without_others(pids: &[u32]) -> Usage {
         let mut broker = Process::default();
         for pid in pids {
-            broker.ticks += stat_ticks(&pid.to_string(), 2);
+            broker.ticks += stat_ticks(&pid.to_string());
             broker.read_bytes += status_number(&format!("/proc/{pid}/io"), "read_bytes");
             broker.write_bytes += status_number(&format!("/proc/{pid}/io"), "write_bytes");
             broker.context_switches += context_switches(*pid);
         }
         let at = Instant::now();
-        Usage { at, broker, loader_ticks: stat_ticks("self", 2), others: Others { at, ticks: 0 } }
+        Usage { at, broker, loader_ticks: stat_ticks("self"), others: None }
     }
 
     /// The same with the others' time.
     pub fn with_others(mut self, others: Others) -> Usage {
-        self.others = others;
+        self.others = Some(others);
         self
     }
 
     /// What was used since `before` for so many messages.
-    pub fn since(self, before: Usage, messages: u64, pids: &[u32]) -> Used {
+    pub fn since(&self, before: &Usage, messages: u64, pids: &[u32]) -> Used {
         // SAFETY: sysconf takes and returns plain numbers.
         let a_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) }.max(1) as f64;
         let cpu = |ticks: u64, before: u64| ticks.saturating_sub(before) as f64 / a_second;
@@ -97,8 +74,6 @@ impl Usage {
         let each = if messages == 0 { 0.0 } else { 1e6 / messages as f64 };
         let broker = cpu(self.broker.ticks, before.broker.ticks);
         let loader = cpu(self.loader_ticks, before.loader_ticks);
-        let others = cpu(self.others.ticks, before.others.ticks);
-        let others_seconds = self.others.at.saturating_duration_since(before.others.at).as_secs_f64().max(1e-9);
         Used {
             broker: (!pids.is_empty()).then(|| BrokerUse {
                 cpu_us_per_message: broker * each,
@@ -111,9 +86,18 @@ impl Usage {
                 context_switches: self.broker.context_switches.saturating_sub(before.broker.context_switches),
             }),
             loader: LoaderUse { cpu_us_per_message: loader * each, cpu_percent: loader / seconds * 100.0 },
-            // Ticks over next to no time say nothing.
-            others_cpu_percent: if others_seconds < TELLING_SECONDS { 0.0 } else { others / others_seconds * 100.0 },
+            others_cpu_percent: self.others_percent(before, a_second),
         }
+    }
+
+    fn others_percent(&self, before: &Usage, ticks_a_second: f64) -> f64 {
+        let (Some(after), Some(before)) = (&self.others, &before.others) else { return 0.0 };
+        let seconds = after.at.saturating_duration_since(before.at).as_secs_f64();
+        // Ticks over next to no time say nothing.
+        if seconds < TELLING_SECONDS {
+            return 0.0;
+        }
+        after.ticks_since(before) as f64 / ticks_a_second / seconds * 100.0
     }
 }
 
@@ -125,15 +109,15 @@ pub fn check(pids: &[u32]) -> Result<(), String> {
     }
 }
 
-/// User and system time; with 4 fields those of its ended children too.
-fn stat_ticks(pid: &str, fields: usize) -> u64 {
-    fs::read_to_string(format!("/proc/{pid}/stat")).map_or(0, |text| sum_ticks(&text, fields))
+/// User and system time.
+fn stat_ticks(pid: &str) -> u64 {
+    fs::read_to_string(format!("/proc/{pid}/stat")).map_or(0, |text| sum_ticks(&text))
 }
 
-fn sum_ticks(stat: &str, fields: usize) -> u64 {
+fn sum_ticks(stat: &str) -> u64 {
     // The name in parentheses may hold blanks and parentheses; the fields count from behind the last one.
     let Some((_, rest)) = stat.rsplit_once(')') else { return 0 };
-    rest.split_whitespace().skip(11).take(fields).filter_map(|field| field.parse::<u64>().ok()).sum()
+    rest.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum()
 }
 
 fn context_switches(pid: u32) -> u64 {
@@ -168,8 +152,8 @@ mod tests {
     #[test]
     fn times_are_found_behind_any_name() {
         let stat = "7 (a b) c) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 20 0";
-        assert_eq!((sum_ticks(stat, 2), sum_ticks(stat, 4)), (11 + 12, 11 + 12 + 13 + 14));
-        assert_eq!((sum_ticks("", 2), sum_ticks("7 (x) S", 2)), (0, 0));
+        assert_eq!(sum_ticks(stat), 11 + 12);
+        assert_eq!((sum_ticks(""), sum_ticks("7 (x) S")), (0, 0));
     }
 
     #[test]
@@ -187,12 +171,12 @@ mod tests {
         let pids = [std::process::id()];
         let before = Usage::now(&pids, Others::now(&pids));
         let after = Usage::without_others(&pids).with_others(Others::now(&pids));
-        let used = after.since(before, 0, &pids);
+        let used = after.since(&before, 0, &pids);
         let broker = used.broker.unwrap();
         assert!(broker.rss_kib > 0 && broker.anon_kib <= broker.rss_kib);
         assert!(used.others_cpu_percent >= 0.0 && used.loader.cpu_us_per_message == 0.0);
         // The wrong way round, as after a process has ended.
-        let used = before.since(after, 1, &pids);
+        let used = before.since(&after, 1, &pids);
         assert!(used.others_cpu_percent >= 0.0 && used.loader.cpu_percent >= 0.0);
     }
 

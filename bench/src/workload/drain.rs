@@ -56,7 +56,7 @@ pub fn measure(arguments: &Drain) -> Result<Outcome, String> {
     let after = after.with_others(Others::now(&arguments.pid));
     part.finish(took.as_nanos() as u64);
     let seconds = took.as_secs_f64().max(1e-9);
-    let used = after.since(before, messages, &arguments.pid);
+    let used = after.since(&before, messages, &arguments.pid);
     let result = RunResult {
         what: "drain".into(),
         arguments: as_given(arguments),

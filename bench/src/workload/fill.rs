@@ -54,7 +54,7 @@ pub fn measure(arguments: &Fill) -> Result<Outcome, String> {
     let syncs = fdatasyncs.count(&mut broker).zip(syncs).map(|(after, before)| after.saturating_sub(before));
     let after = after.with_others(Others::now(&arguments.pid));
     let stored = arguments.messages - left;
-    let used = after.since(before, stored, &arguments.pid);
+    let used = after.since(&before, stored, &arguments.pid);
     let result = RunResult {
         what: "fill".into(),
         arguments: as_given(arguments),
