@@ -3,8 +3,7 @@
 //! glommio's own list comes from /sys and knows nothing of a cpuset, so a CPU is checked here before it is asked for.
 
 use std::mem;
-
-use crate::tick;
+use std::sync::{Mutex, PoisonError};
 
 /// The CPUs the calling thread may run on, ascending. Empty when the kernel does not tell.
 pub(crate) fn allowed_cpus() -> Vec<usize> {
@@ -20,18 +19,28 @@ pub(crate) fn allowed_cpus() -> Vec<usize> {
     (0..libc::CPU_SETSIZE as usize).filter(|&cpu| unsafe { libc::CPU_ISSET(cpu, &set) }).collect()
 }
 
-/// Moves every thread of this process that is not a running shard off the CPUs of pinned shards, as far as other CPUs
+/// Threads of shards that have a CPU of their own.
+static PINNED: Mutex<Vec<i32>> = Mutex::new(Vec::new());
+
+/// The calling thread is pinned and stays where it is.
+pub(crate) fn stay() {
+    // SAFETY: takes nothing and returns a number.
+    let thread_id = unsafe { libc::gettid() };
+    PINNED.lock().unwrap_or_else(PoisonError::into_inner).push(thread_id);
+}
+
+/// Moves every thread of this process that is not a pinned shard off the CPUs of pinned shards, as far as other CPUs
 /// are left: what they do beside a shard (reading ahead, the index, flushing) would else take its core in slices of
-/// milliseconds. Threads that they start later follow them. Call it once the shards run.
+/// milliseconds. Threads that they start later follow them. Call it once the shards are started.
 pub fn leave_cpus_to_shards(cpus: &[usize]) {
     let rest: Vec<usize> = allowed_cpus().into_iter().filter(|cpu| !cpus.contains(cpu)).collect();
     if cpus.is_empty() || rest.is_empty() {
         return;
     }
-    let shards: Vec<i32> = tick::running().iter().map(|shard| shard.thread_id).collect();
+    let pinned = PINNED.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let Ok(threads) = std::fs::read_dir("/proc/self/task") else { return };
     let ids = threads.flatten().filter_map(|thread| thread.file_name().to_str()?.parse::<i32>().ok());
-    for id in ids.filter(|id| !shards.contains(id)) {
+    for id in ids.filter(|id| !pinned.contains(id)) {
         // A thread that has ended meanwhile needs no CPU.
         let _ = set_cpus(id, &rest);
     }

@@ -83,6 +83,7 @@ where
     probe()?;
     watchdog::ensure_running()?;
     let placement = placement(&spec);
+    let pinned = matches!(placement, Placement::Fixed(_));
     let io_memory = memlock::io_memory();
     let (made, was_made) = mpsc::sync_channel::<io::Result<()>>(1);
     let name = spec.name.clone();
@@ -96,6 +97,9 @@ where
             .make();
         let executor = match executor {
             Ok(executor) => {
+                if pinned {
+                    affinity::stay();
+                }
                 let _ = made.send(Ok(()));
                 executor
             }

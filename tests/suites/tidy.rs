@@ -12,7 +12,10 @@ const EDGES: &[(&str, &[&str])] = &[
     ("protocol", &["bytes", "crc32fast", "serde", "serde_json"]),
     ("config", &["strsim"]),
     ("shard", &["glommio", "libc", "tracing"]),
-    ("engine", &["protocol", "glommio", "bytes", "crc32fast", "libc", "memmap2", "tracing", "serde", "serde_json"]),
+    (
+        "engine",
+        &["protocol", "glommio", "bytes", "crc32fast", "foldhash", "libc", "memmap2", "tracing", "serde", "serde_json"],
+    ),
     ("remoting", &["protocol", "shard", "glommio", "futures-io", "bytes", "libc", "tracing"]),
     (
         "nameserver",
@@ -41,6 +44,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "config",
             "engine",
             "flate2",
+            "foldhash",
             "bytes",
             "serde",
             "serde_json",
