@@ -145,7 +145,7 @@ pub fn start(mut options: BrokerOptions) -> Result<Running, StartError> {
         threads.push(thread.map_err(io("cannot start a shard"))?);
     }
     let pinned: Vec<usize> = env.options.cpus.iter().copied().flatten().collect();
-    shard::leave_cpus_to_shards(&pinned);
+    shard::leave_cpus_to_shards(&pinned, &[engine::flush::THREAD]);
     let registrars = registrar::start(&env).map_err(io("cannot start a registrar"))?;
     Ok(Running { env, shards: threads, registrars, report: opened.report, listening, failed })
 }

@@ -32,7 +32,9 @@ pub(crate) fn stay() {
 /// Moves every thread of this process that is not a pinned shard off the CPUs of pinned shards, as far as other CPUs
 /// are left: what they do beside a shard (reading ahead, the index, flushing) would else take its core in slices of
 /// milliseconds. Threads that they start later follow them. Call it once the shards are started.
-pub fn leave_cpus_to_shards(cpus: &[usize]) {
+///
+/// Threads of the names in `but` stay where they are: such as a shard waits for.
+pub fn leave_cpus_to_shards(cpus: &[usize], but: &[&str]) {
     let rest: Vec<usize> = allowed_cpus().into_iter().filter(|cpu| !cpus.contains(cpu)).collect();
     if cpus.is_empty() || rest.is_empty() {
         return;
@@ -40,7 +42,11 @@ pub fn leave_cpus_to_shards(cpus: &[usize]) {
     let pinned = PINNED.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let Ok(threads) = std::fs::read_dir("/proc/self/task") else { return };
     let ids = threads.flatten().filter_map(|thread| thread.file_name().to_str()?.parse::<i32>().ok());
-    for id in ids.filter(|id| !pinned.contains(id)) {
+    let is_named = |id: &i32| {
+        let name = std::fs::read_to_string(format!("/proc/self/task/{id}/comm")).unwrap_or_default();
+        but.contains(&name.trim_end())
+    };
+    for id in ids.filter(|id| !pinned.contains(id) && !is_named(id)) {
         // A thread that has ended meanwhile needs no CPU.
         let _ = set_cpus(id, &rest);
     }

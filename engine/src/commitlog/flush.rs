@@ -23,6 +23,9 @@ use crate::progress::Counters;
 use crate::store::Shared;
 use crate::store::core::Core;
 
+/// Name of the thread that flushes: shards wait for it, so it may run anywhere.
+pub const THREAD: &str = "store-flush";
+
 /// What to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {

@@ -40,7 +40,7 @@ impl Shared {
         shared.spawn("store-checkpoint", rounds::run)?;
         shared.spawn("store-clean", clean::run)?;
         if shared.core.options.flush_way != FlushWay::Ring {
-            shared.spawn("store-flush", crate::commitlog::flush::run_on_thread)?;
+            shared.spawn(crate::commitlog::flush::THREAD, crate::commitlog::flush::run_on_thread)?;
         }
         Ok(shared)
     }
