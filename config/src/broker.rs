@@ -288,8 +288,8 @@ impl StoreSettings {
             flush_way: match values.text("flushWay") {
                 Some("thread") => FlushWay::Thread,
                 Some("inline") => FlushWay::Inline,
-                Some("auto") => FlushWay::Auto,
-                _ => FlushWay::Ring,
+                Some("ring") => FlushWay::Ring,
+                _ => FlushWay::Auto,
             },
             flush_interval_ms: number("flushIntervalCommitLog"),
             sync_flush_timeout_ms: number("syncFlushTimeout"),

@@ -200,12 +200,15 @@ impl Aim {
 }
 
 /// A figure of the same side in another step, or of a probe.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reference {
     /// A step's name, or `disk`, `loopback`.
     pub step: String,
     pub figure: String,
+    /// Counts so often; once where it is not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub times: Option<f64>,
 }
 
 /// A panel of bars.

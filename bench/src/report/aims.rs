@@ -82,7 +82,10 @@ fn one(report: &Report, row: &Row, aim: &Aim, ours: &str, peer: &str) -> AimRow 
             let names: Vec<String> = aim
                 .reference
                 .iter()
-                .map(|reference| format!("{} of {:?}", heading(&reference.figure), reference.step))
+                .map(|reference| {
+                    let times = reference.times.map(|times| format!("{times} × ")).unwrap_or_default();
+                    format!("{times}{} of {:?}", heading(&reference.figure), reference.step)
+                })
                 .collect();
             (referred(report, row, aim, ours), format!("{word} {value} × ({})", names.join(" + ")))
         }
@@ -120,7 +123,7 @@ fn referred(report: &Report, own: &Row, aim: &Aim, ours: &str) -> Option<[f64; 3
         let side = if row.flush.is_empty() { MACHINE } else { ours };
         let found = figures::spread(&report.values(row, side, &reference.figure))?;
         for (slot, value) in sum.iter_mut().zip([found.min, found.median, found.max]) {
-            *slot += value;
+            *slot += value * reference.times.unwrap_or(1.0);
         }
     }
     Some(sum)

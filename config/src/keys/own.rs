@@ -19,7 +19,7 @@ pub(super) const KEYS: &[Key] = &[
     null_path("storeCheckpoint").live("checkpoint file; unset: checkpoint under the root"),
     null_path("abortFile").live("file that exists while the broker runs; unset: abort under the root"),
     // The log.
-    choice("flushWay", "ring", &["ring", "thread", "inline", "auto"]).live("who calls fdatasync: the shard's ring, a thread of its own, or (SYNC_FLUSH, fast disks) inline the shard itself, which does nothing else meanwhile; auto: inline while the disk is fast, else the thread"),
+    choice("flushWay", "auto", &["auto", "thread", "inline", "ring"]).live("who calls fdatasync: the shard's ring, a thread of its own, or (SYNC_FLUSH, fast disks) inline the shard itself, which does nothing else meanwhile; auto: inline while the disk is fast, else the thread"),
     choice("segmentPrepare", "zero", &["zero", "allocate"]).live("the next commit log file is made ahead: space and zeros, or space only"),
     int_in("diskSpaceCleanForciblyRatio", "85", 10, 99).live("percent of the disk from which files not yet expired are deleted (cleanFileForciblyEnable)"),
     int_in("diskSpaceWarningLevelRatio", "90", 10, 99).live("percent of the disk from which sends are refused"),
