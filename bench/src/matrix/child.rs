@@ -5,7 +5,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child as Process, Command, ExitStatus, Stdio};
 use std::thread;
@@ -76,13 +76,20 @@ impl Child {
         }
     }
 
-    /// SIGTERM, and SIGKILL when it is not heeded in time. Says so when it was not.
+    /// SIGTERM, and SIGKILL when it is not heeded in time. Says so when it was not, when it ended with an error, and
+    /// when it had ended before.
     pub fn stop(&mut self, limit: Duration) -> Result<(), String> {
-        self.signal(libc::SIGTERM);
-        if self.wait(limit, |_| ()).is_some() {
-            return Ok(());
+        if let Some(status) = self.ended() {
+            return Err(format!("{} ended with {status} before it was asked to:\n{}", self.name, self.tail()));
         }
-        self.kill();
+        self.signal(libc::SIGTERM);
+        match self.wait(limit, |_| ()) {
+            Some(status) if is_orderly(status) => return Ok(()),
+            Some(status) => {
+                return Err(format!("{} ended with {status} after SIGTERM:\n{}", self.name, self.tail()));
+            }
+            None => self.kill(),
+        }
         Err(format!("{} (pid {}) still ran {} s after SIGTERM and was killed", self.name, self.pid(), limit.as_secs()))
     }
 
@@ -104,6 +111,11 @@ impl Child {
     pub fn name(&self) -> &str {
         &self.name
     }
+}
+
+/// An end that SIGTERM asks for: without an error, or by the signal (a JVM says so with 128 and its number).
+fn is_orderly(status: ExitStatus) -> bool {
+    status.success() || status.signal() == Some(libc::SIGTERM) || status.code() == Some(128 + libc::SIGTERM)
 }
 
 impl Drop for Child {
@@ -130,6 +142,40 @@ mod tests {
         let (mut child, output) = start("echo out; echo err >&2; exit 3", "prints");
         let status = child.wait(Duration::from_secs(20), |_| ()).unwrap();
         assert_eq!((status.code(), child.tail().as_str(), child.name()), (Some(3), "out\nerr", "sh"));
+        fs::remove_file(output).unwrap();
+    }
+
+    /// A script that says `ready`, then waits for SIGTERM: what its stop says.
+    #[track_caller]
+    fn check_stop(script: &str, name: &str, wanted: Result<(), &str>) {
+        let (mut child, output) = start(script, name);
+        while child.tail() != "ready" {
+            thread::yield_now();
+        }
+        match (child.stop(Duration::from_secs(20)), wanted) {
+            (Ok(()), Ok(())) => {}
+            (Err(problem), Err(wanted)) => assert!(problem.contains(wanted) && problem.contains("ready"), "{problem}"),
+            (found, _) => panic!("{name}: {found:?}"),
+        }
+        fs::remove_file(output).unwrap();
+    }
+
+    #[test]
+    fn an_end_with_an_error_is_told() {
+        let ends_with = |code: &str| format!("trap 'exit {code}' TERM; echo ready; while :; do sleep 0.02; done");
+        check_stop(&ends_with("0"), "clean", Ok(()));
+        check_stop(&ends_with("143"), "jvm", Ok(()));
+        check_stop("echo ready; exec sleep 1000", "default", Ok(()));
+        check_stop(&ends_with("3"), "error", Err("exit status: 3 after SIGTERM"));
+        check_stop("trap 'kill -ABRT $$' TERM; echo ready; while :; do sleep 0.02; done", "aborts", Err("signal: 6"));
+    }
+
+    #[test]
+    fn who_has_ended_before_is_told() {
+        let (mut child, output) = start("echo gone", "early");
+        assert!(child.wait(Duration::from_secs(20), |_| ()).is_some_and(|status| status.success()));
+        let problem = child.stop(Duration::from_secs(20)).unwrap_err();
+        assert!(problem.contains("before it was asked to") && problem.contains("gone"), "{problem}");
         fs::remove_file(output).unwrap();
     }
 

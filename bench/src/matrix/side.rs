@@ -192,7 +192,7 @@ impl Running {
         Some(format!("{} ended with {status} in the midst:\n{}", broker.name(), broker.tail()))
     }
 
-    /// SIGTERM, SIGKILL after 20 s or at once when it is urgent; removes the store.
+    /// SIGTERM, SIGKILL after 20 s (5 s when it is urgent); removes the store. Says who did not end in good order.
     pub fn stop(mut self, urgent: bool) -> Result<(), String> {
         let limit = if urgent { Duration::from_secs(5) } else { STOP_LIMIT };
         let problems: Vec<String> = self.children.iter_mut().filter_map(|child| child.stop(limit).err()).collect();
