@@ -57,7 +57,19 @@ pub fn measure(arguments: &FirstAck) -> Result<Outcome, String> {
         }
         thread::sleep(PAUSE);
     }
+    if stop::is_asked() {
+        let line = format!("what=first-ack ms=- tries={tries}{pid} before={last:?} complete=false");
+        return Outcome::new(
+            cut_short(arguments, (before + begun.elapsed()).as_secs_f64()),
+            line,
+            arguments.json.as_deref(),
+        );
+    }
     Err(format!("no ack in {limit:?}; the last try: {last}"))
+}
+
+fn cut_short(arguments: &FirstAck, seconds: f64) -> RunResult {
+    RunResult { what: "first-ack".into(), arguments: as_given(arguments), seconds, ..RunResult::default() }
 }
 
 fn result(arguments: &FirstAck, seconds: f64) -> RunResult {
