@@ -3,14 +3,14 @@
 machine() {
   echo "- machine: $(nproc) cores, $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1), $(awk '/^MemTotal/ { printf "%.0f", $2 / 1048576 }' /proc/meminfo) GiB"
   echo "- kernel: $(uname -r); file system of the store: $(stat -f -c %T "$WORK") ($(df --output=source "$WORK" | tail -1))"
-  [[ $SIDES = *java* ]] && echo "- Java: $("$JAVA" -version 2>&1 | sed -n 's/.*version "\(.*\)".*/\1/p'), heap of the broker $HEAP, of the nameserver $NAMESRV_HEAP; flags of Java's start scripts"
+  [[ $SIDES = *java* ]] && echo "- Java: $("$JAVA" -version 2>&1 | sed -n 's/.*version "\(.*\)".*/\1/p'), broker: heap $HEAP, MaxDirectMemorySize 4g, other flags as in runbroker.sh, but without AlwaysPreTouch and GC logging; nameserver: heap $NAMESRV_HEAP, MaxDirectMemorySize 1g, else the same flags"
   echo "- RingMQ: $("$BIN/ringmq" --version), commit $(git -C "$HERE" rev-parse --short HEAD 2> /dev/null || echo unknown)"
   echo "- loader: mqbench on the same machine, over loopback; its CPU time is no part of the figures"
 }
 
 # figures WHAT SIDE KEY DIVISOR DIGITS: "min / median / max"
 figures() {
-  awk -F '\t' -v what="$1" -v side="$2" '$1 == what && $2 == side { print $3 }' "$ROWS" | tr ' ' '\n' | sed -n "s/^$3=//p" |
+  awk -F '\t' -v what="$1" -v side="$2" '$1 == what && $2 == side { print $3 }' "$ROWS" | tr ' ' '\n' | sed -n "s/^$3=//p" | grep -v '^-$' |
     sort -g | awk -v by="$4" -v digits="$5" '{ v[NR] = $1 / by } END {
       if (!NR) { print "-"; exit }
       f = "%." digits "f"; m = NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2

@@ -19,14 +19,18 @@ const LOOK: Duration = Duration::from_millis(50);
 /// Scripts and pom of the tests, in the source tree this program was built from.
 const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/java");
 
-/// The flags of Java's own start scripts (runbroker.sh, runserver.sh) but for the heap, and what JDK 17 needs to let
-/// 4.9.7 unmap its files.
+/// The flags of Java's own start script of the broker (runbroker.sh) but for heap, direct memory, AlwaysPreTouch and the
+/// logging of collections, for the nameserver too; and what JDK 17 needs to let 4.9.7 unmap its files.
 const FLAGS: &str = "-server -XX:+UseG1GC -XX:G1HeapRegionSize=16m -XX:G1ReservePercent=25 \
     -XX:InitiatingHeapOccupancyPercent=30 -XX:SoftRefLRUPolicyMSPerMB=0 -XX:-OmitStackTraceInFastThrow \
     -XX:-UseLargePages -XX:+IgnoreUnrecognizedVMOptions -XX:-UseBiasedLocking \
     --add-exports=java.base/jdk.internal.ref=ALL-UNNAMED --add-exports=java.base/sun.nio.ch=ALL-UNNAMED \
     --add-opens=java.base/java.nio=ALL-UNNAMED --add-opens=java.base/sun.nio.ch=ALL-UNNAMED \
     --add-opens=java.base/jdk.internal.ref=ALL-UNNAMED";
+
+/// MaxDirectMemorySize of broker and nameserver.
+const DIRECT_MEMORY: &str = "4g";
+const NAMESERVER_DIRECT_MEMORY: &str = "1g";
 
 fn program() -> PathBuf {
     std::env::var_os("JAVA_HOME").map_or_else(|| "java".into(), |home| PathBuf::from(home).join("bin/java"))
@@ -90,7 +94,9 @@ pub fn describe(version: &str, memory: &Java) -> String {
     let text = String::from_utf8_lossy(&text).into_owned();
     let jdk = text.split('"').nth(1).unwrap_or("?");
     format!(
-        "Apache RocketMQ {version} on Java {jdk}, heap of the broker {}, of the nameserver {}; other flags as in its start scripts",
+        "Apache RocketMQ {version} on Java {jdk}; broker: heap {}, MaxDirectMemorySize {DIRECT_MEMORY}, other flags as in \
+         runbroker.sh, but without AlwaysPreTouch and GC logging; nameserver: heap {}, MaxDirectMemorySize \
+         {NAMESERVER_DIRECT_MEMORY}, else the same flags",
         memory.heap, memory.nameserver_heap
     )
 }
@@ -110,7 +116,8 @@ fn command(version: &str, heap: &str, direct: &str, folder: &Path, main: &str, c
 pub fn start_nameserver(version: &str, memory: &Java, folder: &Path, ports: Ports) -> Result<Child, String> {
     write(&folder.join("namesrv.conf"), &format!("listenPort={}\n", ports.nameserver))?;
     let main = "org.apache.rocketmq.namesrv.NamesrvStartup";
-    let mut command = command(version, &memory.nameserver_heap, "1g", folder, main, "namesrv.conf")?;
+    let mut command =
+        command(version, &memory.nameserver_heap, NAMESERVER_DIRECT_MEMORY, folder, main, "namesrv.conf")?;
     command.current_dir(folder);
     let mut child = Child::start(command, &folder.join("namesrv.out"))?;
     let begun = Instant::now();
@@ -128,5 +135,5 @@ pub fn start_nameserver(version: &str, memory: &Java, folder: &Path, ports: Port
 
 /// The broker's command; its configuration is broker.conf in the folder.
 pub fn broker(version: &str, memory: &Java, folder: &Path) -> Result<Command, String> {
-    command(version, &memory.heap, "4g", folder, "org.apache.rocketmq.broker.BrokerStartup", "broker.conf")
+    command(version, &memory.heap, DIRECT_MEMORY, folder, "org.apache.rocketmq.broker.BrokerStartup", "broker.conf")
 }
