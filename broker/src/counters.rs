@@ -20,6 +20,8 @@ pub struct ShardCounters {
     pub get_found: AtomicU64,
     /// Pulls that found none.
     pub get_miss: AtomicU64,
+    /// Pulls whose messages a thread had to read from the disk first.
+    pub get_cold: AtomicU64,
     /// Messages delivered.
     pub transferred: AtomicU64,
     /// Requests handled.

@@ -63,6 +63,7 @@ impl Core {
             self.send(to.conn.shard(), ToShard::Reply(reply));
             return;
         }
+        ShardCounters::add(&self.counters.get_cold, 1);
         // Pages that are not in memory are read by a thread: the shard never waits for the disk.
         let inbox = self.env.inboxes[to.conn.shard()].clone();
         let accepted = self.env.offload.run(move || {

@@ -90,7 +90,7 @@ pub struct Core {
     pub counters: Arc<ShardCounters>,
     /// Now, ms; set by the first request of a pass and by every turn.
     pub now_ms: i64,
-    /// A turn has ended since `now_ms` was set.
+    /// A commit, which may wait for a disk, or a tick came after `now_ms` was set.
     pub clock_is_old: bool,
     /// What every answer to a send carries.
     pub region: Rc<Region>,

@@ -62,6 +62,7 @@ impl Core {
         self.released = released;
         crate::delay::deliver(self);
         self.store.housekeep(Instant::now());
+        self.clock_is_old = true;
         if self.now_ms - self.last_export_ms >= self.env.options.progress_interval_ms.min(1_000) {
             self.last_export_ms = self.now_ms;
             self.export_progress();

@@ -7,7 +7,7 @@ impl Core {
     /// whether more is waiting already. `Err` means the store failed for good.
     pub fn turn(&mut self) -> Result<bool, engine::StoreFailed> {
         self.now_ms = shard::now_ms();
-        self.clock_is_old = true;
+        self.clock_is_old = false;
         let port = self.port.clone();
         for letter in self.env.inboxes[self.id].take() {
             self.letter(letter);
@@ -18,6 +18,7 @@ impl Core {
             self.letter(letter);
         }
         let failure = self.commit().err();
+        self.clock_is_old = true;
         if let Some(mut home) = self.home.take() {
             // Only once the rings of the shards that ended are empty is all progress gathered.
             if self.finishing && !self.finished && drained == 0 {

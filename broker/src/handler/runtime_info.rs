@@ -96,6 +96,11 @@ fn table(core: &mut Core, home: &Home) -> BTreeMap<String, String> {
         put(key, counter.load(Ordering::Relaxed).to_string());
     }
     put("ringmqFlushWay", format!("{:?}", options.flush_way).to_lowercase());
+    let net = remoting::net::counters();
+    let cold: u64 = env.counters.iter().map(|shard| shard.get_cold.load(Ordering::Relaxed)).sum();
+    put("ringmqReadsSendfile", net.hot_sendfile.to_string());
+    put("ringmqReadsSendmsg", net.hot_sendmsg.to_string());
+    put("ringmqReadsCold", cold.to_string());
     put("ringmqHeldPulls", env.holds.load(Ordering::Relaxed).to_string());
     put("ringmqShardAllocations", shard::shard_allocations().to_string());
     put("ringmqShards", env.shards().to_string());

@@ -212,14 +212,17 @@ fn prepare_next(core: &Core) -> io::Result<()> {
     let result = fill(core, &tmp, base).and_then(|()| {
         let mut state = core.roll.state();
         still_filling(&state, base)?;
-        state.filling = None;
         core.segments.push(publish(core, &tmp, base)?);
+        state.filling = None;
         there_is_room(core, &mut state);
         Counters::add(&core.progress.counters.prepared_segments, 1);
         tracing::debug!(base, ms = began.elapsed().as_millis() as u64, "a commitlog file is prepared");
         Ok(())
     });
-    if result.is_err() && core.roll.state().filling.take_if(|(filling, _)| *filling == base).is_some() {
+    if result.is_err() {
+        // Under the lock: who takes the file gives it its name under it, and then there is nothing here to remove.
+        let mut state = core.roll.state();
+        state.filling.take_if(|(filling, _)| *filling == base);
         let _ = fs::remove_file(&tmp);
     }
     result
@@ -255,8 +258,10 @@ fn fill(core: &Core, tmp: &Path, base: i64) -> io::Result<()> {
         let end = core.tail.next();
         let room = u64::try_from(base.saturating_sub(end)).unwrap_or(0);
         let pause_now = pace.pause(Instant::now(), end, room, (size - position).div_ceil(slice as u64), pause);
-        // In the idle class writing back what producers send keeps the zeros waiting, for seconds if need be.
-        let class_now = if pause_now < pause { IoClass::Last } else { IoClass::Idle };
+        // In the idle class writing back what producers send keeps the zeros waiting, for seconds if need be, and a
+        // shard that needs the file waits for the slice under way.
+        let is_near = room < size / 4;
+        let class_now = if pause_now < pause || is_near { IoClass::Last } else { IoClass::Idle };
         if std::mem::replace(&mut class, class_now) != class_now {
             set_io_class(class_now);
         }
@@ -271,6 +276,7 @@ fn fill(core: &Core, tmp: &Path, base: i64) -> io::Result<()> {
             std::thread::sleep(pause_now);
         }
     }
+    set_io_class(IoClass::Last);
     // So that the first flush of the log in this file finds its metadata on disk.
     file.sync_data()
 }

@@ -58,16 +58,16 @@ impl SyncTimes {
 }
 
 /// Below this median a shard syncs by itself.
-const INLINE_BELOW: Duration = Duration::from_micros(250);
+const INLINE_BELOW: Duration = Duration::from_micros(300);
 /// From this median on it no longer does.
-const INLINE_UNTIL: Duration = Duration::from_micros(400);
+const INLINE_UNTIL: Duration = Duration::from_micros(500);
 /// A sync this long is a stall.
 const STALL: Duration = Duration::from_millis(5);
 /// How long a stall is remembered.
-const STALL_REMEMBERED: Duration = Duration::from_secs(10);
+const STALL_REMEMBERED: Duration = Duration::from_secs(2);
 
 /// Who syncs under `flushWay=auto`: the thread, until the disk has shown that it is fast enough for shards to wait for
-/// it themselves; the thread again when it no longer is, or for ten seconds after a stall.
+/// it themselves; the thread again when it no longer is, or for two seconds after a stall.
 #[derive(Debug, Default)]
 pub(crate) struct Chooser {
     inline: bool,
@@ -133,27 +133,27 @@ mod tests {
     #[test]
     fn a_fast_disk_is_waited_for_and_a_slow_one_is_not() {
         check(&[(23, 100, 1, false), (1, 100, 1, true)]);
-        check(&[(200, 251, 1, false)]);
+        check(&[(200, 301, 1, false)]);
         // Between the two bounds it stays as it is.
         check(&[
-            (200, 300, 1, false),
+            (200, 400, 1, false),
             (200, 100, 1, true),
-            (200, 300, 1, true),
-            (200, 401, 1, false),
-            (200, 300, 1, false),
+            (200, 400, 1, true),
+            (200, 501, 1, false),
+            (200, 400, 1, false),
         ]);
     }
 
     #[test]
-    fn a_stall_is_remembered_for_ten_seconds() {
-        check(&[(100, 100, 1, true), (1, 5001, 1, false), (99, 100, 100, false), (1, 100, 100, true)]);
+    fn a_stall_is_remembered_for_two_seconds() {
+        check(&[(100, 100, 1, true), (1, 5001, 1, false), (99, 100, 20, false), (1, 100, 20, true)]);
         // Each stall counts anew; exactly the bound is none.
         check(&[
             (100, 100, 1, true),
             (1, 5001, 1, false),
-            (1, 6000, 9000, false),
-            (9, 100, 1000, false),
-            (1, 100, 1000, true),
+            (1, 6000, 1800, false),
+            (9, 100, 200, false),
+            (1, 100, 200, true),
         ]);
         check(&[(100, 100, 1, true), (1, 5000, 1, true)]);
     }

@@ -40,20 +40,21 @@ pub(crate) fn send(
         if sent.bytes >= budget {
             return Ok(if out.is_empty() { Progress::Done } else { Progress::Yield });
         }
-        let (result, wanted, file) = match out.next() {
+        let result = match out.next() {
             Next::Nothing => return Ok(Progress::Done),
             Next::File(part) => {
                 // A call as long as the budget at most: a socket with room takes several MiB at once.
                 let len = part.len().min((budget - sent.bytes).max(SENDFILE_MIN));
-                (sendfile(fd, part, len), len, true)
+                sendfile(fd, part, len)
             }
             Next::Memory => {
                 let file_follows = out.pieces(pieces);
-                (sendmsg(fd, pieces, file_follows), pieces.iter().map(|p| p.len).sum(), false)
+                sendmsg(fd, pieces, file_follows)
             }
         };
         let n = match result {
             Ok(n) => n,
+            // Only this says that the socket is full and will be told of when it is not; a short count does not.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Progress::Blocked),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(error),
@@ -62,10 +63,6 @@ pub(crate) fn send(
         let ended = out.sent(n);
         sent.ended.long += ended.long;
         sent.ended.short += ended.short;
-        // A short sendmsg means a full socket; asking once more would only say so. A short sendfile says nothing.
-        if n < wanted && !file {
-            return Ok(Progress::Blocked);
-        }
     }
 }
 
