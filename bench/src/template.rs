@@ -29,9 +29,10 @@ pub enum Manner {
 /// The head of the frames for one queue of a topic.
 #[derive(Clone, Debug)]
 pub struct Template {
-    head: Vec<u8>,
-    opaque_at: usize,
-    born_at: usize,
+    /// No byte more than needed: a load may have hundreds of thousands of queues.
+    head: Box<[u8]>,
+    opaque_at: u32,
+    born_at: u32,
     form: HeaderForm,
 }
 
@@ -101,7 +102,7 @@ impl Template {
             }
             HeaderForm::Rocketmq => BINARY_OPAQUE_AT,
         };
-        Ok(Template { head: frame, opaque_at, born_at, form })
+        Ok(Template { head: frame.into(), opaque_at: opaque_at as u32, born_at: born_at as u32, form })
     }
 
     /// Appends the head of a frame whose body of this many bytes the caller appends next. `opaque` is at least
@@ -112,13 +113,12 @@ impl Template {
         let head = &mut out[begin..];
         let frame_len = (self.head.len() - 4 + body_len) as u32;
         head[0..4].copy_from_slice(&frame_len.to_be_bytes());
+        let (opaque_at, born_at) = (self.opaque_at as usize, self.born_at as usize);
         match self.form {
-            HeaderForm::Json => write_digits(&mut head[self.opaque_at..self.opaque_at + 10], opaque as u64),
-            HeaderForm::Rocketmq => {
-                head[self.opaque_at..self.opaque_at + 4].copy_from_slice(&opaque.to_be_bytes());
-            }
+            HeaderForm::Json => write_digits(&mut head[opaque_at..opaque_at + 10], opaque as u64),
+            HeaderForm::Rocketmq => head[opaque_at..opaque_at + 4].copy_from_slice(&opaque.to_be_bytes()),
         }
-        head[self.born_at..self.born_at + 13].copy_from_slice(&born.digits);
+        head[born_at..born_at + 13].copy_from_slice(&born.digits);
     }
 }
 
@@ -179,6 +179,13 @@ mod tests {
     use protocol::Command;
 
     const TOPICS: [&str; 3] = ["T", "1111111111-2222222222222", "\"opaque\":1111111111,\"g\":\"2222222222222\""];
+
+    #[test]
+    fn the_templates_of_all_queues_fit_into_memory() {
+        let template = Template::new("Bench-99999", 3, HeaderForm::Json, Manner::Sync).unwrap();
+        let each = size_of::<Template>() + template.head.len().next_multiple_of(16) + 16;
+        assert!(each * crate::queues::QUEUES_MAX < 150_000_000, "{each} bytes a queue");
+    }
 
     #[test]
     fn a_patched_frame_decodes_to_its_values() {
