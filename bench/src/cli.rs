@@ -69,7 +69,7 @@ pub struct Load {
     /// With --topics > 1: followed by `-<number>`.
     #[arg(long, default_value = "Bench")]
     pub topic: String,
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub topics: u32,
     /// Queues of each topic.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1024))]
@@ -107,6 +107,10 @@ pub struct Load {
     /// Look for every acked message afterwards; fails when one is lost or damaged.
     #[arg(long)]
     pub verify: bool,
+    /// End with 0 though requests were refused, unanswered or not sent, or messages not stored or not received: for
+    /// loads beyond what a broker takes. They are counted all the same; damaged or lost messages fail in any case.
+    #[arg(long)]
+    pub allow_errors: bool,
     /// Leave the topics as they are.
     #[arg(long)]
     pub no_create: bool,

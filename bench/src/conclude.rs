@@ -17,7 +17,7 @@ use crate::worker::Findings;
 pub struct Done {
     pub result: RunResult,
     pub first_error: Option<String>,
-    /// A connection broke or a message is lost or damaged: the program fails.
+    /// What `result.failed` says: the program fails.
     pub has_failed: bool,
 }
 
@@ -119,6 +119,11 @@ pub fn conclude(plan: &Plan<'_>, phases: &Phases, mut ended: Ended) -> Done {
     all.add(&ended.sum.sends);
     all.add(&receipts);
     let is_sound = ended.verified.as_ref().is_none_or(verify::is_good);
+    // What a signal cut short has messages on the way. Damage is nothing a load beyond the limits brings about.
+    let is_cut = stop::is_asked();
+    let has_faults = all.bad() > 0 && !is_cut && !plan.load.allow_errors;
+    let has_failed = ended.has_failed || !is_sound || has_faults || all.count(Failure::Damaged) > 0;
+    ended.notes.extend(ended.verified.as_ref().and_then(verify::unchecked));
     let result = RunResult {
         what: plan.what.to_owned(),
         seconds,
@@ -139,8 +144,64 @@ pub fn conclude(plan: &Plan<'_>, phases: &Phases, mut ended: Ended) -> Done {
         received,
         sent: plan.reading.map(|_| sent),
         notes: ended.notes,
-        complete: !stop::is_asked() && !ended.has_failed,
+        complete: !is_cut && !ended.has_failed,
+        failed: has_failed,
         ..RunResult::default()
     };
-    Done { result, first_error: ended.trouble.or(all.first_error), has_failed: ended.has_failed || !is_sound }
+    Done { result, first_error: ended.trouble.or(all.first_error), has_failed }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{Cli, Measure};
+    use clap::Parser;
+
+    /// A run of three sends of which something failed: whether the run did.
+    #[track_caller]
+    fn check(arguments: &str, failure: Option<Failure>, verified: Option<Verified>, has_failed: bool) {
+        let line = format!("mqbench produce --broker 127.0.0.1:1 {arguments}");
+        let Ok(Measure::Produce(produce)) = Cli::try_parse_from(line.split_whitespace()).map(|cli| cli.measure) else {
+            panic!("{line} was not read");
+        };
+        let manner = if produce.one_way { Manner::OneWay } else { Manner::Sync };
+        let plan = Plan { what: "produce", load: &produce.load, manner, reading: None, is_of_receipts: false };
+        let mut sum = Sum::default();
+        (sum.sends.all, sum.sends.messages) = (3, 3);
+        if let Some(failure) = failure {
+            sum.sends.fail(failure, 2, || "words".into());
+        }
+        let used = (Usage::without_others(&[]), Usage::without_others(&[]));
+        let seen = Seen { used, fdatasyncs: None, stored: 3, stored_seconds: 1.0 };
+        let (series, trouble, notes) = (Vec::new(), None, Vec::new());
+        let ended = Ended { sum, seen, series, verified, trouble, notes, has_failed: false };
+        let done = conclude(&plan, &Phases::new(0, 1), ended);
+        assert_eq!((done.has_failed, done.result.failed), (has_failed, has_failed), "{line} {failure:?}");
+        // All of it was measured, and the figures are there.
+        assert!(done.result.complete && done.result.rate > 0.0);
+        assert_eq!(done.result.bad, if failure.is_some() { 2 } else { 0 });
+        let unchecked = verified.is_some_and(|verified| verified.unchecked > 0);
+        assert_eq!(done.result.notes.iter().any(|note| note.contains("not looked for")), unchecked);
+    }
+
+    #[test]
+    fn what_failed_fails_the_run_unless_it_is_allowed() {
+        check("", None, None, false);
+        check("--allow-errors", None, None, false);
+        for failure in [Failure::Code(2), Failure::NoAnswer, Failure::NotSent, Failure::NotReceived] {
+            check("", Some(failure), None, true);
+            check("--allow-errors", Some(failure), None, false);
+        }
+        check("--one-way", Some(Failure::NotStored), None, true);
+        check("--one-way --allow-errors", Some(Failure::NotStored), None, false);
+    }
+
+    #[test]
+    fn damage_and_loss_are_never_allowed() {
+        check("--allow-errors", Some(Failure::Damaged), None, true);
+        for verified in [Verified { lost: 1, ..Verified::default() }, Verified { damaged: 1, ..Verified::default() }] {
+            check("--verify --allow-errors", None, Some(verified), true);
+        }
+        check("--verify", None, Some(Verified { acked: 9, unchecked: 4, ..Verified::default() }), false);
+    }
 }

@@ -71,12 +71,13 @@ impl Usage {
         let a_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) }.max(1) as f64;
         let cpu = |ticks: u64, before: u64| ticks.saturating_sub(before) as f64 / a_second;
         let seconds = self.at.saturating_duration_since(before.at).as_secs_f64().max(1e-9);
-        let each = if messages == 0 { 0.0 } else { 1e6 / messages as f64 };
+        // Without messages there is no time of one: 0 would be the best figure of all.
+        let each = |seconds: f64| (messages > 0).then(|| seconds * 1e6 / messages as f64);
         let broker = cpu(self.broker.ticks, before.broker.ticks);
         let loader = cpu(self.loader_ticks, before.loader_ticks);
         Used {
             broker: (!pids.is_empty()).then(|| BrokerUse {
-                cpu_us_per_message: broker * each,
+                cpu_us_per_message: each(broker),
                 cpu_percent: broker / seconds * 100.0,
                 rss_kib: memory_kib(pids, "VmRSS"),
                 anon_kib: memory_kib(pids, "RssAnon"),
@@ -85,7 +86,7 @@ impl Usage {
                 fdatasyncs: None,
                 context_switches: self.broker.context_switches.saturating_sub(before.broker.context_switches),
             }),
-            loader: LoaderUse { cpu_us_per_message: loader * each, cpu_percent: loader / seconds * 100.0 },
+            loader: LoaderUse { cpu_us_per_message: each(loader), cpu_percent: loader / seconds * 100.0 },
             others_cpu_percent: self.others_percent(before, a_second),
         }
     }
@@ -174,10 +175,12 @@ mod tests {
         let used = after.since(&before, 0, &pids);
         let broker = used.broker.unwrap();
         assert!(broker.rss_kib > 0 && broker.anon_kib <= broker.rss_kib);
-        assert!(used.others_cpu_percent >= 0.0 && used.loader.cpu_us_per_message == 0.0);
+        assert!(used.others_cpu_percent >= 0.0);
+        assert_eq!((used.loader.cpu_us_per_message, broker.cpu_us_per_message), (None, None));
         // The wrong way round, as after a process has ended.
         let used = before.since(&after, 1, &pids);
         assert!(used.others_cpu_percent >= 0.0 && used.loader.cpu_percent >= 0.0);
+        assert!(used.broker.unwrap().cpu_us_per_message.is_some_and(|us| us >= 0.0));
     }
 
     #[test]

@@ -9,8 +9,9 @@ use std::path::Path;
 
 use crate::cli::{Form, Load};
 use crate::conclude::Done;
-use crate::result::{Latency, RunResult};
+use crate::result::{BrokerUse, Latency, RunResult};
 use crate::stop;
+use crate::verify;
 
 /// The end of a measurement.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub struct Outcome {
     pub exit_code: u8,
     /// Why it is not 0, in words.
     pub trouble: Option<String>,
+    /// What must be known though the measurement did not fail.
+    pub warning: Option<String>,
 }
 
 impl Outcome {
@@ -30,7 +33,7 @@ impl Outcome {
             result.write(path)?;
         }
         let exit_code = if stop::is_asked() { stop::EXIT_CODE } else { 0 };
-        Ok(Outcome { result, line, exit_code, trouble: None })
+        Ok(Outcome { result, line, exit_code, trouble: None, warning: None })
     }
 
     /// Of a load that sends.
@@ -39,9 +42,14 @@ impl Outcome {
         result.arguments = arguments;
         let line = load_line(&result, load, first_error.as_deref());
         let mut outcome = Outcome::new(result, line, load.json.as_deref())?;
+        outcome.warning = outcome.result.verified.as_ref().and_then(verify::unchecked);
         if has_failed && outcome.exit_code == 0 {
             outcome.exit_code = 1;
-            outcome.trouble = Some(first_error.unwrap_or_else(|| "the run failed".into()));
+            let first = first_error.unwrap_or_else(|| "the run failed".into());
+            outcome.trouble = Some(match outcome.result.faults() {
+                Some(faults) => format!("{faults}; the first: {first}"),
+                None => first,
+            });
         }
         Ok(outcome)
     }
@@ -102,7 +110,7 @@ fn load_line(result: &RunResult, load: &Load, first_bad: Option<&str>) -> String
             verified.acked, verified.found, verified.lost, verified.damaged, verified.duplicated, verified.unchecked
         );
     }
-    let _ = write!(line, " complete={}", result.complete);
+    let _ = write!(line, " complete={} failed={}", result.complete, result.failed);
     line
 }
 
@@ -119,23 +127,26 @@ pub fn latency_keys(prefix: &str, latency: &Latency, digits: usize) -> String {
     figures.map(|(key, value)| format!("{prefix}{key}={value:.digits$}")).join(" ")
 }
 
-/// What broker, loader and others used.
+/// What broker, loader and others used; `-` where it is not known.
 pub fn usage_keys(result: &RunResult) -> String {
-    let broker = result.broker.unwrap_or_default();
-    let fdatasyncs = broker.fdatasyncs.map_or("-".to_owned(), |count| count.to_string());
+    let decimals =
+        |value: Option<f64>, digits: usize| value.map_or("-".to_owned(), |value| format!("{value:.digits$}"));
+    let of_broker =
+        |count: fn(&BrokerUse) -> u64| result.broker.map_or("-".to_owned(), |used| count(&used).to_string());
+    let fdatasyncs = result.broker.and_then(|used| used.fdatasyncs).map_or("-".to_owned(), |count| count.to_string());
     format!(
-        "broker_cpu_us={:.2} loader_cpu_us={:.2} broker_cpu_pct={:.0} loader_cpu_pct={:.0} others_cpu_pct={:.0} \
+        "broker_cpu_us={} loader_cpu_us={} broker_cpu_pct={} loader_cpu_pct={:.0} others_cpu_pct={:.0} \
          rss_kib={} anon_kib={} read_bytes={} write_bytes={} fdatasyncs={fdatasyncs} context_switches={}",
-        broker.cpu_us_per_message,
-        result.loader.cpu_us_per_message,
-        broker.cpu_percent,
+        decimals(result.broker.and_then(|used| used.cpu_us_per_message), 2),
+        decimals(result.loader.cpu_us_per_message, 2),
+        decimals(result.broker.map(|used| used.cpu_percent), 0),
         result.loader.cpu_percent,
         result.others_cpu_percent,
-        broker.rss_kib,
-        broker.anon_kib,
-        broker.read_bytes,
-        broker.write_bytes,
-        broker.context_switches,
+        of_broker(|used| used.rss_kib),
+        of_broker(|used| used.anon_kib),
+        of_broker(|used| used.read_bytes),
+        of_broker(|used| used.write_bytes),
+        of_broker(|used| used.context_switches),
     )
 }
 
@@ -157,6 +168,17 @@ mod tests {
         let keys = usage_keys(&RunResult::default());
         for key in ["broker_cpu_us", "loader_cpu_us", "others_cpu_pct", "rss_kib", "anon_kib"] {
             assert!(keys.split(' ').any(|pair| pair.starts_with(&format!("{key}="))), "{key} in {keys}");
+        }
+        let broker = BrokerUse { cpu_us_per_message: Some(1.234), rss_kib: 7, ..BrokerUse::default() };
+        let keys = usage_keys(&RunResult { broker: Some(broker), ..RunResult::default() });
+        assert!(keys.contains("broker_cpu_us=1.23 ") && keys.contains(" rss_kib=7 "), "{keys}");
+    }
+
+    #[test]
+    fn what_is_not_known_is_no_zero() {
+        let keys = usage_keys(&RunResult::default());
+        for key in ["broker_cpu_us", "loader_cpu_us", "broker_cpu_pct", "rss_kib", "write_bytes", "context_switches"] {
+            assert!(keys.split(' ').any(|pair| pair == format!("{key}=-")), "{key} in {keys}");
         }
     }
 }

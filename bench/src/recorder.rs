@@ -115,6 +115,11 @@ impl Tally {
         self.errors.values().sum()
     }
 
+    /// How often this failure came.
+    pub fn count(&self, failure: Failure) -> u64 {
+        self.errors.get(&failure).copied().unwrap_or(0)
+    }
+
     /// How often each failure came, by its name.
     pub fn errors(&self) -> BTreeMap<String, u64> {
         self.errors.iter().map(|(failure, count)| (failure.name(), *count)).collect()
@@ -228,7 +233,7 @@ mod tests {
         let mut sum = Tally::default();
         sum.fail(Failure::NoAnswer, 5, || "before".into());
         sum.add(&tally);
-        assert_eq!(sum.bad(), 9);
+        assert_eq!((sum.bad(), sum.count(Failure::Code(2)), sum.count(Failure::Damaged)), (9, 3, 0));
         assert_eq!(sum.first_error.as_deref(), Some("before"));
         let wanted = [("2: SYSTEM_BUSY", 3), ("4711", 1), ("no answer", 5)];
         assert_eq!(sum.errors(), wanted.map(|(name, count)| (name.to_owned(), count)).into());

@@ -66,8 +66,12 @@ pub struct RunResult {
     /// What must be known to read the numbers (real-time priority, threads, ...).
     #[serde(default)]
     pub notes: Vec<String>,
-    /// False when a signal cut it short; what was measured until then is here.
+    /// False when a signal or a broken connection cut it short; what was measured until then is here.
     pub complete: bool,
+    /// The program ended with 1: requests failed (but under `--allow-errors`), or messages are lost, damaged or not
+    /// received, or it could not go on.
+    #[serde(default)]
+    pub failed: bool,
 }
 
 /// Percentiles in microseconds.
@@ -97,7 +101,8 @@ pub struct Second {
 /// What the broker's processes used in the measured time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct BrokerUse {
-    pub cpu_us_per_message: f64,
+    /// Null without any message.
+    pub cpu_us_per_message: Option<f64>,
     /// Of one core.
     pub cpu_percent: f64,
     /// Resident and anonymous memory at the end.
@@ -115,7 +120,8 @@ pub struct BrokerUse {
 /// What the loader itself used in the measured time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LoaderUse {
-    pub cpu_us_per_message: f64,
+    /// Null without any message.
+    pub cpu_us_per_message: Option<f64>,
     /// Of one core.
     pub cpu_percent: f64,
 }
@@ -168,6 +174,17 @@ pub struct SentShare {
 }
 
 impl RunResult {
+    /// What went wrong with requests and messages, counted, in words; `None` when nothing did.
+    pub fn faults(&self) -> Option<String> {
+        let mut faults: Vec<String> = self.errors.iter().map(|(name, count)| format!("{count} × {name}")).collect();
+        if let Some(verified) = &self.verified {
+            let found = [(verified.lost, "acked messages lost"), (verified.damaged, "stored messages damaged")];
+            faults
+                .extend(found.iter().filter(|(count, _)| *count > 0).map(|(count, words)| format!("{count} {words}")));
+        }
+        (!faults.is_empty()).then(|| faults.join(", "))
+    }
+
     /// Writes it as JSON with a line break at the end, in one go.
     pub fn write(&self, path: &Path) -> Result<(), String> {
         let mut text = serde_json::to_string_pretty(self).map_err(|error| format!("{}: {error}", path.display()))?;
@@ -206,14 +223,15 @@ mod tests {
             histogram: Some("HISTFAAA".into()),
             lateness_us: Some(latency),
             series: vec![Second { second: 0, messages: 9, p50_us: 71.25, p99_us: 99.5, max_us: 2.5e6 }],
-            broker: Some(BrokerUse { cpu_us_per_message: 3.0, fdatasyncs: None, ..BrokerUse::default() }),
-            loader: LoaderUse { cpu_us_per_message: 0.9, cpu_percent: 12.0 },
+            broker: Some(BrokerUse { cpu_us_per_message: Some(3.0), fdatasyncs: None, ..BrokerUse::default() }),
+            loader: LoaderUse { cpu_us_per_message: Some(0.9), cpu_percent: 12.0 },
             others_cpu_percent: 1.5,
             verified: Some(Verified { acked: 9, found: 8, lost: 1, ..Verified::default() }),
             received: Some(Received { groups: 2, expected: 18, messages: 18, pulls: 7, ..Received::default() }),
             sent: Some(SentShare { messages: 9, rate: 0.9, latency_us: Some(latency) }),
             notes: vec!["SCHED_FIFO".into()],
             complete: true,
+            failed: true,
         }
     }
 
@@ -230,6 +248,12 @@ mod tests {
     }
 
     #[test]
+    fn faults_are_counted_in_words() {
+        assert_eq!(full().faults().as_deref(), Some("3 × 2: SYSTEM_BUSY, 1 acked messages lost"));
+        assert_eq!(RunResult { verified: Some(Verified::default()), ..RunResult::default() }.faults(), None);
+    }
+
+    #[test]
     fn what_is_absent_is_null() {
         let text = serde_json::to_string(&RunResult { what: "one-way".into(), ..RunResult::default() }).unwrap();
         for key in ["latency_us", "lateness_us", "broker", "verified", "histogram"] {
@@ -242,5 +266,8 @@ mod tests {
         let text = r#"{"what":"drain","seconds":1.0,"messages":1,"bytes":2,"rate":1.0,"complete":true}"#;
         let result: RunResult = serde_json::from_str(text).unwrap();
         assert_eq!((result.what.as_str(), result.messages, result.latency_us), ("drain", 1, None));
+        let older = r#"{"cpu_us_per_message":1.5,"cpu_percent":2.0}"#;
+        let loader: LoaderUse = serde_json::from_str(older).unwrap();
+        assert_eq!(loader.cpu_us_per_message, Some(1.5));
     }
 }

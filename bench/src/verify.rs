@@ -153,6 +153,16 @@ pub fn is_good(verified: &Verified) -> bool {
     verified.lost == 0 && verified.damaged == 0
 }
 
+/// That not all was looked for, in words.
+pub fn unchecked(verified: &Verified) -> Option<String> {
+    let Verified { acked, unchecked, .. } = verified;
+    (*unchecked > 0).then(|| {
+        format!(
+            "{unchecked} of {acked} acked messages were not looked for: {ACKS_MAX} acks are kept; measure for less long"
+        )
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

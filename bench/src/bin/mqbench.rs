@@ -1,6 +1,6 @@
 //! `mqbench`: reads the command line and runs one measurement. Prints one RESULT line of `key=value`, times in
-//! microseconds unless the key says otherwise. Ends with 0, with 1 when the measurement failed or an acked message is
-//! lost, with 130 when a signal cut it short.
+//! microseconds unless the key says otherwise. Ends with 0, with 1 when the measurement or requests of it failed or
+//! messages are lost, with 130 when a signal cut it short.
 
 use std::process::ExitCode;
 
@@ -24,6 +24,9 @@ fn main() -> ExitCode {
     match outcome {
         Ok(outcome) => {
             println!("RESULT {}", outcome.line);
+            if let Some(warning) = &outcome.warning {
+                eprintln!("mqbench: warning: {warning}");
+            }
             if let Some(trouble) = &outcome.trouble {
                 eprintln!("mqbench: {trouble}");
             }

@@ -106,7 +106,8 @@ fn suits(peer: &Side, flush: &str, broker: &Broker) -> bool {
     }
 }
 
-fn ringmq_sides(scenario: &Scenario, broker: &Broker) -> Vec<Side> {
+/// RingMQ as a broker of the scenario is started: its configurations times their variations.
+pub fn ringmq_sides(scenario: &Scenario, broker: &Broker) -> Vec<Side> {
     let mut sides: Vec<(String, BTreeMap<String, Scalar>)> =
         scenario.sides.iter().map(|side| (side.name.clone(), side.settings.clone())).collect();
     for (key, values) in &broker.vary {

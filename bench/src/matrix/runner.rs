@@ -125,7 +125,8 @@ impl Runner<'_> {
     }
 
     fn steps(&mut self, broker: &Broker, job: &Job, round: u32, running: &mut Option<Running>) {
-        let jit = format!("produce --topic Warm --warm 0 --seconds {}", self.scenario.jit_seconds);
+        // A cold broker may refuse; nothing is measured yet.
+        let jit = format!("produce --topic Warm --allow-errors --warm 0 --seconds {}", self.scenario.jit_seconds);
         let warm = Step { name: "load before measuring".into(), mqbench: Some(jit), ..Step::default() };
         let is_warmed = broker.jit && self.scenario.jit_seconds > 0;
         for step in is_warmed.then_some(&warm).into_iter().chain(&broker.steps) {
@@ -151,11 +152,13 @@ impl Runner<'_> {
                 }
                 None => self.load(step, now, &mut run),
             };
+            let mut is_over = false;
             if let Err(problem) = outcome {
                 let died = running.as_mut().and_then(Running::died);
+                // Refused or missing messages are put down with the figures; what follows can be measured.
+                is_over = died.is_some() || !run.is_measured();
                 run.failure = Some(died.map_or(problem.clone(), |died| format!("{problem}; {died}")));
             }
-            let is_over = run.failure.is_some();
             // A step that Ctrl-C cut short is no failure, whatever its loader said about it.
             let is_cut = interrupt::count() > 0 && run.result.is_none() && run.figures.is_empty();
             if (step.measured || is_over) && !is_cut {
@@ -201,17 +204,13 @@ impl Runner<'_> {
         if let Ok(result) = RunResult::read(&json) {
             run.figures = figures::of(&result);
             run.complete = result.complete;
-            if let Some(verified) = result.verified
-                && (verified.lost > 0 || verified.damaged > 0)
-            {
-                run.failure = Some(format!("{} acked messages lost, {} damaged", verified.lost, verified.damaged));
-            }
             run.result = Some(result);
         } else if step.measured && outcome.is_ok() {
             return Err(format!("{} wrote no result to --json", run.command));
         }
-        match run.failure.take() {
-            Some(lost) => Err(lost),
+        // Counted is clearer than what the loader printed; why it could not go on, it alone can say.
+        match run.result.as_ref().filter(|_| run.is_measured()).and_then(RunResult::faults) {
+            Some(faults) => Err(faults),
             None => outcome,
         }
     }

@@ -1,10 +1,12 @@
 //! Aims against what was measured.
 //!
-//! Owns the comparison: medians over the rounds. Pure. What was not measured is not judged.
+//! Owns the comparison: medians over the rounds. Pure. What was not measured is not judged, and says so; with failed
+//! requests no aim is met.
 
 use serde::{Deserialize, Serialize};
 
-use crate::matrix::scenario::Aim;
+use crate::matrix::plan;
+use crate::matrix::scenario::{Aim, Broker};
 use crate::report::figures::{self, heading, spread, text};
 use crate::report::model::{MACHINE, Report, Row};
 
@@ -27,6 +29,9 @@ pub struct AimRow {
     pub aim: String,
     /// `None`: not all of it was measured.
     pub met: Option<bool>,
+    /// What the verdict rests on where that is not plain: fewer rounds than asked for, failed requests.
+    #[serde(default)]
+    pub notes: Vec<String>,
 }
 
 /// What a bound is compared with.
@@ -39,22 +44,33 @@ enum Against {
 /// All aims of the scenario over all rows, RingMQ's sides and peers.
 pub fn judge(report: &Report) -> Vec<AimRow> {
     let mut judged = Vec::new();
-    for row in report.rows() {
-        let steps = report.scenario.brokers.iter().flat_map(|broker| &broker.steps);
-        let aims = steps.filter(|step| step.measured && step.name == row.step).flat_map(|step| &step.aims);
-        let is_here = |name: &str| report.runs.iter().any(|run| run.side == name && run.step == row.step);
-        for aim in aims {
-            for ours in report.sides.iter().filter(|side| side.is_ringmq && is_here(&side.name)) {
-                let peers = report.sides.iter().filter(|side| !side.is_ringmq && is_here(&side.name));
-                let mut peers: Vec<&str> = peers.map(|side| side.name.as_str()).collect();
-                if !matches!(bound(aim).1, Against::Peer) || peers.is_empty() {
-                    peers = vec!["-"];
+    for broker in &report.scenario.brokers {
+        for step in broker.steps.iter().filter(|step| step.measured && !step.aims.is_empty()) {
+            for row in report.rows_of(broker, step) {
+                let (ours, peers) = sides(report, broker, &row);
+                for (aim, ours) in step.aims.iter().flat_map(|aim| ours.iter().map(move |ours| (aim, ours))) {
+                    let is_of_peer = matches!(bound(aim).1, Against::Peer) && !peers.is_empty();
+                    let peers = if is_of_peer { peers.as_slice() } else { &["-"] };
+                    judged.extend(peers.iter().map(|peer| one(report, &row, aim, ours, peer)));
                 }
-                judged.extend(peers.into_iter().map(|peer| one(report, &row, aim, &ours.name, peer)));
             }
         }
     }
     judged
+}
+
+/// RingMQ's sides and the peers that have a run in the row or should have one.
+fn sides<'a>(report: &'a Report, broker: &Broker, row: &Row) -> (Vec<&'a str>, Vec<&'a str>) {
+    let due = plan::ringmq_sides(&report.scenario, broker);
+    let is_here = |name: &str| report.runs.iter().any(|run| run.side == name && run.is_of(row));
+    let named = |is_ringmq: bool, is_due: &dyn Fn(&str) -> bool| {
+        let sides = report.sides.iter().filter(|side| side.is_ringmq == is_ringmq);
+        let wanted = sides.map(|side| side.name.as_str()).filter(|name| is_here(name) || is_due(name));
+        wanted.collect()
+    };
+    // A peer that ran already is measured where it fits only; one that is started here, everywhere.
+    let is_peer_due = |name: &str| broker.peers && plan::peer(name).is_ok();
+    (named(true, &|name| due.iter().any(|side| side.name == name)), named(false, &is_peer_due))
 }
 
 /// The factor or value, what it is compared with, whether it is a lower bound.
@@ -95,6 +111,15 @@ fn one(report: &Report, row: &Row, aim: &Aim, ours: &str, peer: &str) -> AimRow 
         _ => None,
     };
     let judged = if matches!(against, Against::Itself) { our_values.map(|values| values[1]) } else { ratio };
+    let our_faults = faults(report, row, ours);
+    let mut notes = Vec::new();
+    notes.extend(fewer_rounds(report, row, ours, &aim.figure));
+    if matches!(against, Against::Peer) && peer != "-" {
+        notes.extend(fewer_rounds(report, row, peer, &aim.figure));
+        notes.extend(faults(report, row, peer));
+    }
+    let is_sound = our_faults.is_none();
+    notes.extend(our_faults);
     AimRow {
         label: row.label.clone(),
         figure: aim.figure.clone(),
@@ -104,8 +129,28 @@ fn one(report: &Report, row: &Row, aim: &Aim, ours: &str, peer: &str) -> AimRow 
         other_values,
         ratio,
         aim: words,
-        met: judged.map(|found| if is_least { found >= value } else { found <= value }),
+        met: judged.map(|found| is_sound && if is_least { found >= value } else { found <= value }),
+        notes,
     }
+}
+
+/// That a figure is of fewer rounds than the scenario has; nothing where it was not measured at all.
+fn fewer_rounds(report: &Report, row: &Row, side: &str, figure: &str) -> Option<String> {
+    let (found, rounds) = (report.values(row, side, figure).len(), report.scenario.rounds as usize);
+    (found > 0 && found < rounds).then(|| format!("{side}: {found} of {rounds} rounds"))
+}
+
+/// What failed in the runs that count.
+fn faults(report: &Report, row: &Row, side: &str) -> Option<String> {
+    let kinds = [("bad", "failed"), ("missing", "not received"), ("lost", "lost"), ("damaged", "damaged")];
+    let found: Vec<String> = kinds
+        .into_iter()
+        .filter_map(|(figure, words)| {
+            let sum: f64 = report.values(row, side, figure).iter().sum();
+            (sum > 0.0).then(|| format!("{sum:.0} {words}"))
+        })
+        .collect();
+    (!found.is_empty()).then(|| format!("{side}: {}", found.join(", ")))
 }
 
 fn values(report: &Report, row: &Row, side: &str, figure: &str) -> Option<[f64; 3]> {
@@ -185,6 +230,49 @@ mod tests {
         let [row] = report.aims.as_slice() else { panic!("{:?}", report.aims) };
         assert_eq!((row.ratio, row.met, row.aim.as_str()), (ratio, met, words));
         assert_eq!(row.our_values.is_some(), row.figure == "rate");
+        // Three of five rounds are whole here, and one of the peer's.
+        assert_eq!(row.notes.iter().any(|note| note == "ringmq: 3 of 5 rounds"), row.figure == "rate");
+        assert_eq!(row.notes.iter().any(|note| note == "java-4.9.7: 1 of 5 rounds"), row.peer != "-");
+    }
+
+    const TIMES_PEER: &str = "{ figure = 'rate', at_least_times_peer = 6.5 }";
+
+    /// After a change of the report: the verdict, and the words in its notes.
+    #[track_caller]
+    fn check_changed(change: impl FnOnce(&mut Report), met: Option<bool>, words: &[&str]) {
+        let mut report = report(TIMES_PEER);
+        change(&mut report);
+        report.judge();
+        let [row] = report.aims.as_slice() else { panic!("{:?}", report.aims) };
+        assert_eq!((row.ours.as_str(), row.peer.as_str(), row.met), ("ringmq", "java-4.9.7", met));
+        let notes = row.notes.join("; ");
+        assert!(words.iter().all(|words| notes.contains(words)), "{words:?} in {notes:?}");
+    }
+
+    #[test]
+    fn with_failed_requests_no_aim_is_met() {
+        for (figure, words) in [("bad", "ringmq: 2 failed"), ("missing", "2 not received"), ("lost", "2 lost")] {
+            let change = |report: &mut Report| report.runs[1].figures.extend([(figure.to_owned(), 2.0)]);
+            check_changed(change, Some(false), &[words]);
+        }
+        // The run failed for it, and its figures stay.
+        let failed = |report: &mut Report| {
+            let run = &mut report.runs[1];
+            run.failure = Some("2 × 2: SYSTEM_BUSY".into());
+            run.result = Some(crate::result::RunResult { failed: true, complete: true, ..Default::default() });
+            run.figures.insert("bad".into(), 2.0);
+        };
+        check_changed(failed, Some(false), &["ringmq: 3 of 5 rounds", "ringmq: 2 failed"]);
+        // The peer's are told; they are no failure of ours.
+        let peers = |report: &mut Report| report.runs[5].figures.extend([("bad".to_owned(), 7.0)]);
+        check_changed(peers, Some(true), &["java-4.9.7: 7 failed"]);
+    }
+
+    #[test]
+    fn who_has_no_run_has_a_row_that_says_so() {
+        check_changed(|report| report.runs.retain(|run| run.side != "ringmq"), None, &[]);
+        check_changed(|report| report.runs.retain(|run| run.side != "java-4.9.7"), None, &[]);
+        check_changed(|report| report.runs.clear(), None, &[]);
     }
 
     #[test]

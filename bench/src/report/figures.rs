@@ -94,7 +94,7 @@ pub fn of(result: &RunResult) -> BTreeMap<String, f64> {
     let mut put = |name: &str, value: f64| {
         figures.insert(name.to_owned(), value);
     };
-    let each = 1.0 / result.messages.max(1) as f64;
+    let each = (result.messages > 0).then(|| 1.0 / result.messages as f64);
     put("rate", result.rate);
     put("messages", result.messages as f64);
     if result.seconds > 0.0 {
@@ -102,7 +102,7 @@ pub fn of(result: &RunResult) -> BTreeMap<String, f64> {
     }
     put("bad", result.bad as f64);
     put("others_cpu_percent", result.others_cpu_percent);
-    put("loader_cpu_us_per_message", result.loader.cpu_us_per_message);
+    result.loader.cpu_us_per_message.iter().for_each(|us| put("loader_cpu_us_per_message", *us));
     let mut spread = |prefix: &str, latency: &Latency| {
         let values = [latency.p50, latency.p90, latency.p99, latency.p999, latency.p9999, latency.max, latency.mean];
         for (name, value) in ["p50", "p90", "p99", "p999", "p9999", "max", "mean"].into_iter().zip(values) {
@@ -112,14 +112,19 @@ pub fn of(result: &RunResult) -> BTreeMap<String, f64> {
     result.latency_us.iter().for_each(|latency| spread("", latency));
     result.lateness_us.iter().for_each(|latency| spread("lateness_", latency));
     if let Some(broker) = &result.broker {
-        put("cpu_us_per_message", broker.cpu_us_per_message);
+        broker.cpu_us_per_message.iter().for_each(|us| put("cpu_us_per_message", *us));
         put("cpu_percent", broker.cpu_percent);
         put("rss_mib", broker.rss_kib as f64 / 1024.0);
         put("anon_mib", broker.anon_kib as f64 / 1024.0);
-        put("context_switches_per_message", broker.context_switches as f64 * each);
-        put("write_bytes_per_message", broker.write_bytes as f64 * each);
-        if let Some(syncs) = broker.fdatasyncs {
-            put("fdatasyncs_per_message", syncs as f64 * each);
+        let counts = [
+            ("context_switches_per_message", Some(broker.context_switches)),
+            ("write_bytes_per_message", Some(broker.write_bytes)),
+            ("fdatasyncs_per_message", broker.fdatasyncs),
+        ];
+        for (name, count) in counts {
+            if let (Some(count), Some(each)) = (count, each) {
+                put(name, count as f64 * each);
+            }
         }
     }
     if let Some(verified) = &result.verified {

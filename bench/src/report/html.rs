@@ -91,7 +91,7 @@ fn aims(page: &mut String, report: &Report) {
             },
             ratio(aim.ratio),
             escape(&aim.aim),
-            verdict(aim.met)
+            escape(&verdict(aim))
         );
     }
     page.push_str("</tbody></table></div>\n");

@@ -76,13 +76,14 @@ fn shown_values(figure: &str, values: Option<[f64; 3]>) -> String {
     values.map_or("-".into(), |[min, median, max]| shown(figure, Spread { min, median, max }))
 }
 
-/// Met, missed, or not known.
-pub fn verdict(met: Option<bool>) -> &'static str {
-    match met {
+/// Met, missed, or not known; and what must be known about it.
+pub fn verdict(aim: &AimRow) -> String {
+    let word = match aim.met {
         Some(true) => "yes",
         Some(false) => "no",
         None => "not measured",
-    }
+    };
+    if aim.notes.is_empty() { word.into() } else { format!("{word} ({})", aim.notes.join("; ")) }
 }
 
 /// `4.13×`
@@ -101,7 +102,7 @@ fn aim_line(aim: &AimRow) -> String {
         shown_values(&aim.figure, aim.our_values),
         ratio(aim.ratio),
         aim.aim,
-        verdict(aim.met)
+        verdict(aim)
     )
 }
 

@@ -9,7 +9,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::matrix::facts::Fact;
-use crate::matrix::scenario::Scenario;
+use crate::matrix::scenario::{Broker, Scenario, Step};
 use crate::report::aims::{self, AimRow};
 use crate::result::RunResult;
 
@@ -96,29 +96,31 @@ pub struct Row {
 }
 
 impl Report {
+    /// The rows of a step, measured or not.
+    pub fn rows_of(&self, broker: &Broker, step: &Step) -> Vec<Row> {
+        let mut rows = Vec::new();
+        for flush in &broker.flush {
+            for replication in &self.scenario.replication {
+                let mut label = step.name.clone();
+                if broker.flush.len() > 1 {
+                    label += &format!(", {flush}");
+                }
+                if self.scenario.replication.len() > 1 {
+                    label += &format!(", {replication}");
+                }
+                let (step, flush, replication) = (step.name.clone(), flush.clone(), replication.clone());
+                rows.push(Row { step, flush, replication, label });
+            }
+        }
+        rows
+    }
+
     /// The rows that were measured, in the scenario's order; the probes' come last.
     pub fn rows(&self) -> Vec<Row> {
         let mut rows = Vec::new();
         for broker in &self.scenario.brokers {
-            for step in broker.steps.iter().filter(|step| step.measured) {
-                for flush in &broker.flush {
-                    for replication in &self.scenario.replication {
-                        let mut label = step.name.clone();
-                        if broker.flush.len() > 1 {
-                            label += &format!(", {flush}");
-                        }
-                        if self.scenario.replication.len() > 1 {
-                            label += &format!(", {replication}");
-                        }
-                        rows.push(Row {
-                            step: step.name.clone(),
-                            flush: flush.clone(),
-                            replication: replication.clone(),
-                            label,
-                        });
-                    }
-                }
-            }
+            let steps = broker.steps.iter().filter(|step| step.measured);
+            rows.extend(steps.flat_map(|step| self.rows_of(broker, step)));
         }
         for probe in ["disk", "loopback"] {
             let label = format!("{probe} (the machine itself)");
@@ -128,9 +130,9 @@ impl Report {
         rows
     }
 
-    /// All that a side did in a row and that did not fail.
+    /// All that a side did in a row and whose figures count.
     pub fn runs_of<'a>(&'a self, row: &'a Row, side: &'a str) -> impl Iterator<Item = &'a Run> {
-        self.runs.iter().filter(move |run| run.side == side && run.is_of(row) && run.failure.is_none())
+        self.runs.iter().filter(move |run| run.side == side && run.is_of(row) && run.counts())
     }
 
     /// A figure over the rounds. Runs that were cut short do not count.
@@ -157,7 +159,18 @@ impl Report {
 }
 
 impl Run {
-    fn is_of(&self, row: &Row) -> bool {
+    /// Whether its figures count: it did not fail, or only requests and messages did while all of it was measured.
+    pub fn counts(&self) -> bool {
+        self.failure.is_none() || self.is_measured()
+    }
+
+    /// Whether its loader failed for what the broker answered, and not for being unable to measure.
+    pub fn is_measured(&self) -> bool {
+        self.result.as_ref().is_some_and(|result| result.failed && result.complete)
+    }
+
+    /// Whether it belongs to the row.
+    pub fn is_of(&self, row: &Row) -> bool {
         self.step == row.step && self.flush == row.flush && self.replication == row.replication
     }
 }

@@ -53,7 +53,7 @@ fn measured(us: f64) -> RunResult {
         latency_us: Some(Latency { count: 7, p50: us, p999: us, max: us, ..Latency::default() }),
         percentiles: vec![(0.0, us), (0.5, us), (1.0, us)],
         series: (0..3).map(|second| Second { second, messages: 7 * second, ..Second::default() }).collect(),
-        broker: Some(BrokerUse { cpu_us_per_message: us, ..BrokerUse::default() }),
+        broker: Some(BrokerUse { cpu_us_per_message: Some(us), ..BrokerUse::default() }),
         notes: vec![STRANGE.into()],
         complete: true,
         ..RunResult::default()
