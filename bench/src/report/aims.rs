@@ -129,7 +129,11 @@ fn one(report: &Report, row: &Row, aim: &Aim, ours: &str, peer: &str) -> AimRow 
         other_values,
         ratio,
         aim: words,
-        met: judged.map(|found| is_sound && if is_least { found >= value } else { found <= value }),
+        met: if is_sound {
+            judged.map(|found| if is_least { found >= value } else { found <= value })
+        } else {
+            Some(false)
+        },
         notes,
     }
 }
@@ -263,6 +267,13 @@ mod tests {
             run.figures.insert("bad".into(), 2.0);
         };
         check_changed(failed, Some(false), &["ringmq: 3 of 5 rounds", "ringmq: 2 failed"]);
+        // Nor where nothing but failures came, so that there is no figure.
+        let nothing = |report: &mut Report| {
+            for run in report.runs.iter_mut().filter(|run| run.side == "ringmq") {
+                run.figures = [("bad".to_owned(), 1.0)].into();
+            }
+        };
+        check_changed(nothing, Some(false), &["ringmq: 3 failed"]);
         // The peer's are told; they are no failure of ours.
         let peers = |report: &mut Report| report.runs[5].figures.extend([("bad".to_owned(), 7.0)]);
         check_changed(peers, Some(true), &["java-4.9.7: 7 failed"]);
