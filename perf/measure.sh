@@ -28,7 +28,13 @@ PIDS=; trap '[ -n "$PIDS" ] && stop KILL' EXIT
 
 # row WHAT SIDE "key=value ...": one measurement; shown at once, kept for the report.
 row() { printf '%s\t%s\t%s\n' "$1" "$2" "$3" >> "$ROWS"; echo "$(date +%T) $1 $2 $3"; }
-bench() { local what=$1 side=$2; shift 2; local line; line=$("$MQBENCH" "$@" --broker "$BROKER" --pid "$PIDS") && row "$what" "$side" "${line#RESULT }"; }
+bench() { # with failed requests there are figures too, and bad= says how many
+  local what=$1 side=$2 line status; shift 2
+  line=$("$MQBENCH" "$@" --broker "$BROKER" --pid "$PIDS"); status=$?
+  [ -n "$line" ] && row "$what" "$side" "${line#RESULT }"
+  [ $status -eq 0 ] || echo "$what of $side: mqbench ended with $status" >&2
+  return $status
+}
 fresh() { RUN=$WORK/$1; rm -rf "$RUN"; mkdir -p "$RUN"; PORT=$(free_port); NS_PORT=$((PORT + 5)); }
 others_idle() { # waits until the page cache is written back, so that one side does not pay for the other
   sync; sleep 1

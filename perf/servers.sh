@@ -1,6 +1,6 @@
-# Sourced by measure.sh: starting and ending the two sides, RingMQ's all-in-one and Java's nameserver with its broker.
-# Sets PIDS (the processes that count as the broker), BROKER (address) and RUN (folder of the side). Only processes
-# started here are ever signalled, by their pid.
+# Sourced by measure.sh and others: starting and ending the two sides, RingMQ's all-in-one and Java's nameserver with its
+# broker. RINGMQ_CONF may hold further lines of RingMQ's configuration. Sets PIDS (the processes that count as the
+# broker), BROKER (address) and RUN (folder of the side). Only processes started here are ever signalled, by their pid.
 
 # The flags of Java's own start script of the broker (distribution/bin/runbroker.sh), for the nameserver too, with the
 # heap of HEAP instead of 8 GiB and DIRECT instead of 15 GiB, without AlwaysPreTouch and GC logging, and what JDK 17
@@ -48,7 +48,7 @@ start() {
   local side=$1 flush=$2 line home
   mkdir -p "$RUN/data"; : > "$RUN/out"; : > "$RUN/namesrv.out"
   if [ "$side" = ringmq ]; then
-    { conf "$RUN/data/store" "$flush" | grep -v '^namesrvAddr\|^listenPort'; } > "$RUN/broker.conf"
+    { conf "$RUN/data/store" "$flush" | grep -v '^namesrvAddr\|^listenPort'; printf '%s\n' "${RINGMQ_CONF:-}"; } > "$RUN/broker.conf"
     line=$("$MQBENCH" first-ack --broker "127.0.0.1:$PORT" -- bash -c 'exec "$0" "$@" > "'"$RUN/out"'" 2>&1' \
       "$BIN/ringmq" --data "$RUN/data" --namesrv-port "$NS_PORT" --port "$PORT" -c "$RUN/broker.conf") || { tail "$RUN/out" >&2; return 1; }
     PIDS=$(value pid "$line")
