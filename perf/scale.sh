@@ -48,7 +48,7 @@ measure_topics() {
   fresh; begin topics
   state "topics: before"
   bench topics 'messages|bad|rate' produce --topics "$TOPICS" --queues "$QUEUES" --warm 0 --seconds 20
-  say "topics: queues_with_messages=$(find "$RUN/data/store/consumequeue" -mindepth 2 -maxdepth 2 -type d | wc -l) of $((TOPICS * QUEUES))"
+  say "topics: queues_with_messages=$(find "$RUN/data/store/consumequeue" -mindepth 2 -maxdepth 2 -type d ! -path '*/FirstAck/*' | wc -l) of $((TOPICS * QUEUES))"
   sleep 15
   state "topics: $TOPICS x $QUEUES, at rest"
   local before after; before=$(registered); sleep 30; after=$(registered)
