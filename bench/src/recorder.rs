@@ -152,14 +152,11 @@ impl<'a> Recorder<'a> {
     /// Messages that came now (of one request), due then.
     pub fn came(&mut self, due: u64, messages: u64, bytes: u64) {
         let latency = self.now.saturating_sub(due);
-        self.tally.all += messages;
-        if self.is_now_measured {
-            self.tally.messages += messages;
-            self.tally.bytes += bytes;
-            if let Some(series) = &mut self.series {
-                series.count(self.now - self.phases.begin, messages);
-                series.latency(latency);
-            }
+        self.count(messages, bytes);
+        if self.is_now_measured
+            && let Some(series) = &mut self.series
+        {
+            series.latency(latency);
         }
         if self.phases.covers(due) {
             self.tally.latency.saturating_record(latency);
@@ -168,6 +165,10 @@ impl<'a> Recorder<'a> {
 
     /// Messages were given to a socket now, and nothing will come back.
     pub fn sent(&mut self, messages: u64, bytes: u64) {
+        self.count(messages, bytes);
+    }
+
+    fn count(&mut self, messages: u64, bytes: u64) {
         self.tally.all += messages;
         if self.is_now_measured {
             self.tally.messages += messages;

@@ -54,6 +54,20 @@ fn below(out: &mut String, x: f64, label: &str) {
     );
 }
 
+/// A curve: number and name of its side, whether it is the strong one, its points.
+type Curve<'a> = (usize, &'a str, bool, Vec<(f64, f64)>);
+
+/// Draws the curves, the strong ones on top, and ends the picture.
+fn close(mut out: String, mut curves: Vec<Curve<'_>>, x: &Scale, y: &Scale) -> String {
+    curves.sort_by_key(|(_, _, is_main, _)| *is_main);
+    for (index, name, is_main, points) in &curves {
+        let drawn: Vec<(f64, f64)> = points.iter().map(|(px, py)| (x.at(*px), y.at(*py))).collect();
+        path(&mut out, *index, name, *is_main, &drawn);
+    }
+    out.push_str("</svg>");
+    out
+}
+
 fn caption(out: &mut String, text: &str) {
     let middle = (LEFT + RIGHT) / 2.0;
     let _ = write!(
@@ -118,13 +132,7 @@ pub fn latency(report: &Report, row: &Row) -> Option<String> {
         }
     }
     caption(&mut out, "percentile; latency, both logarithmic");
-    curves.sort_by_key(|(_, _, is_main, _)| *is_main);
-    for (index, name, is_main, points) in &curves {
-        let drawn: Vec<(f64, f64)> = points.iter().map(|(px, py)| (x.at(*px), y.at(*py))).collect();
-        path(&mut out, *index, name, *is_main, &drawn);
-    }
-    out.push_str("</svg>");
-    Some(out)
+    Some(close(out, curves, &x, &y))
 }
 
 /// Messages each second; the median round drawn strong. `None` where nothing lasted two seconds.
@@ -156,13 +164,7 @@ pub fn throughput(report: &Report, row: &Row) -> Option<String> {
         below(&mut out, x.at(f64::from(count) * second), &short(f64::from(count) * second));
     }
     caption(&mut out, "messages a second; seconds");
-    curves.sort_by_key(|(_, _, is_main, _)| *is_main);
-    for (index, name, is_main, points) in &curves {
-        let drawn: Vec<(f64, f64)> = points.iter().map(|(px, py)| (x.at(*px), y.at(*py))).collect();
-        path(&mut out, *index, name, *is_main, &drawn);
-    }
-    out.push_str("</svg>");
-    Some(out)
+    Some(close(out, curves, &x, &y))
 }
 
 /// Bars of the median CPU time a message, for all rows that have one; each row to its own scale.
