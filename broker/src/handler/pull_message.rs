@@ -268,7 +268,6 @@ fn offset_moved(core: &mut Core, header: &PullMessageHeader<'_>, next: i64) {
     });
     let mut properties = Vec::new();
     protocol::message::properties::append(&mut properties, "KEYS", &header.consumer_group);
-    protocol::message::properties::separate(&mut properties);
     protocol::message::properties::append(&mut properties, "TAGS", &header.consumer_group);
     let host = core.env.options.advertised;
     core.put(OwnedPut {

@@ -75,10 +75,7 @@ pub fn handle(core: &mut Core, call: &Call<'_>) -> Handled {
         record.properties,
         &[names::DELAY, names::WAIT, names::REAL_TOPIC, names::REAL_QID],
     );
-    let mut add = |name: &str, value: &str| {
-        text::separate(&mut properties);
-        text::append(&mut properties, name, value);
-    };
+    let mut add = |name: &str, value: &str| text::append(&mut properties, name, value);
     if record.property(names::RETRY_TOPIC).is_none() {
         add(names::RETRY_TOPIC, record.topic);
     }

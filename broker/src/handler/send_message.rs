@@ -14,6 +14,7 @@ use engine::{PutMessage, PutOutcome, PutStatus};
 use protocol::body::TopicFilterType;
 use protocol::code::{request, response};
 use protocol::header::SendMessageHeader;
+use protocol::message::properties as text;
 use protocol::message::{SentProperties, offset_msg_id, sys_flag as message_sys_flag, tags_code};
 use protocol::topic as names;
 use remoting::net;
@@ -279,8 +280,8 @@ fn delay(core: &Core, target: &mut Target<'_>, sent: &SentProperties<'_>, stored
     let levels = &core.env.options.delay_levels_ms;
     let level = (sent.delay_level as usize).clamp(1, levels.len().max(1));
     sent.write(stored, Some(level));
-    properties::add(stored, protocol::message::properties::names::REAL_TOPIC, &target.topic);
-    properties::add(stored, protocol::message::properties::names::REAL_QID, &target.queue_id.to_string());
+    text::append(stored, text::names::REAL_TOPIC, &target.topic);
+    text::append_number(stored, text::names::REAL_QID, i64::from(target.queue_id));
     target.topic = Cow::Borrowed(names::SCHEDULE_TOPIC);
     target.queue_id = level as i32 - 1;
     // In a delay queue the tags code is the time of delivery.

@@ -2,12 +2,6 @@
 
 use protocol::message::properties::{self as text, names};
 
-/// Adds a property.
-pub fn add(out: &mut Vec<u8>, name: &str, value: &str) {
-    text::separate(out);
-    text::append(out, name, value);
-}
-
 /// Adds CLUSTER, which the broker gives every producer's message since Java 4.6.
 pub fn add_cluster(out: &mut Vec<u8>, cluster: &str) {
     match text::get(&out[..], names::CLUSTER) {
@@ -19,7 +13,7 @@ pub fn add_cluster(out: &mut Vec<u8>, cluster: &str) {
         }
         None => {}
     }
-    add(out, names::CLUSTER, cluster);
+    text::append(out, names::CLUSTER, cluster);
 }
 
 /// Adds the header's properties to one message of a batch. A name that the message has itself wins:
@@ -28,7 +22,7 @@ pub fn add_missing(out: &mut Vec<u8>, header: &str) {
     let own = out.len();
     for (name, value) in text::iter(header) {
         if text::get(&out[..own], name).is_none() && name != names::WAIT {
-            add(out, name, value);
+            text::append(out, name, value);
         }
     }
 }
