@@ -17,6 +17,8 @@ const EDGES: &[(&str, &[&str])] = &[
         &["protocol", "glommio", "bytes", "crc32fast", "foldhash", "libc", "memmap2", "tracing", "serde", "serde_json"],
     ),
     ("remoting", &["protocol", "shard", "glommio", "futures-io", "bytes", "libc", "tracing"]),
+    ("replication", &["engine", "protocol", "libc", "tracing"]),
+    ("admin", &["client", "protocol", "remoting", "clap", "serde", "serde_json"]),
     (
         "nameserver",
         &[
