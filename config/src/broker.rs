@@ -6,6 +6,7 @@
 use crate::environment::Environment;
 use crate::keys::{CONSUME_QUEUE_UNIT, Role};
 use crate::nic;
+use crate::replication::ReplicationSettings;
 use crate::report::{Report, Severity};
 use crate::settings::{
     ServerSettings, check_host, parse_delay_levels, parse_hours, parse_namesrv_addr, port, unsigned,
@@ -13,12 +14,23 @@ use crate::settings::{
 use crate::values::Values;
 use std::path::{Path, PathBuf};
 
-/// brokerRole. Only `AsyncMaster` passes the checks of this version.
+/// brokerRole
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BrokerRole {
     AsyncMaster,
     SyncMaster,
     Slave,
+}
+
+impl BrokerRole {
+    /// As the file says it.
+    pub fn name(self) -> &'static str {
+        match self {
+            BrokerRole::AsyncMaster => "ASYNC_MASTER",
+            BrokerRole::SyncMaster => "SYNC_MASTER",
+            BrokerRole::Slave => "SLAVE",
+        }
+    }
 }
 
 /// flushDiskType: whether a send is answered before or after its message is on disk.
@@ -115,6 +127,7 @@ pub struct BrokerSettings {
     /// lockMaxLiveTime
     pub lock_life_ms: u64,
 
+    pub replication: ReplicationSettings,
     pub store: StoreSettings,
 }
 
@@ -250,6 +263,7 @@ impl BrokerSettings {
             notify_consumer_ids_changed_enable: values.boolean("notifyConsumerIdsChangedEnable"),
             consumer_offset_flush_interval_ms: number("flushConsumerOffsetInterval"),
             lock_life_ms: number("lockMaxLiveTime"),
+            replication: ReplicationSettings::read(values, report),
             store: StoreSettings::read(values, report),
         }
     }

@@ -99,6 +99,7 @@ pub(crate) fn check_broker(settings: &BrokerSettings, values: &Values, report: &
     check_identity(settings, values, report);
     check_sizes(settings, values, report);
     check_own_ports(settings, values, report);
+    crate::replication::check(settings, values, report);
 }
 
 pub(crate) fn check_all_in_one(

@@ -66,7 +66,8 @@ pub fn parse_namesrv_addr(text: &str) -> Result<Vec<String>, String> {
     parts.map(|part| check_address(part).map(|()| part.to_owned()).map_err(|p| format!("{p}; {FORM}"))).collect()
 }
 
-fn check_address(address: &str) -> Result<(), String> {
+/// One `host:port`; the error says what is wrong with it.
+pub(crate) fn check_address(address: &str) -> Result<(), String> {
     if address.contains("//") {
         return Err(format!("{address} is a URL, host:port is wanted"));
     }

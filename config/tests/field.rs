@@ -1,6 +1,6 @@
 //! Files as users write them: read with the settings they mean, or refused with the line that helps.
 
-use config::{BrokerSettings, Environment, FlushDiskType, Loaded, Source, load_broker};
+use config::{BrokerRole, BrokerSettings, Environment, FlushDiskType, Loaded, Source, load_broker};
 use std::path::Path;
 
 fn environment() -> Environment {
@@ -95,12 +95,17 @@ fn a_file_from_a_windows_editor() {
 
 #[test]
 fn features_that_are_not_here_stop_the_start() {
-    check(
-        "slave-2m-2s.properties",
-        &[("slave-2m-2s.properties:10:12: error", "brokerRole=SLAVE: this version does not have replication")],
-    );
-    check("master-2m-2s-sync.properties", &[("master-2m-2s-sync.properties:5:12: error", "set it to ASYNC_MASTER")]);
     check("dledger-n0.conf", &[("dledger-n0.conf:8:23: error", "this version does not have DLedger; set it to false")]);
+}
+
+#[test]
+fn a_master_and_a_slave_of_2m_2s() {
+    check("slave-2m-2s.properties", &[]);
+    let s = settings("slave-2m-2s.properties");
+    assert_eq!((s.broker_role, s.broker_id, s.listen_port, s.ha_listen_port), (BrokerRole::Slave, 1, 10920, 10921));
+    check("master-2m-2s-sync.properties", &[]);
+    let s = settings("master-2m-2s-sync.properties");
+    assert_eq!((s.broker_role, s.store.flush_disk_type), (BrokerRole::SyncMaster, FlushDiskType::Sync));
 }
 
 #[test]

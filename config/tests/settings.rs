@@ -2,7 +2,8 @@
 
 use config::check::{broker_ports, check_neighbours, port_table};
 use config::nic::Interface;
-use config::{BrokerSettings, Environment, NamesrvSettings, Role, Source};
+use config::{BrokerRole, BrokerSettings, Environment, NamesrvSettings, Role, Source};
+use config::{InitialSync, ReplicationSettings, Resync};
 use config::{check_file, load_all_in_one, load_broker, load_namesrv, print};
 use std::path::Path;
 
@@ -31,6 +32,11 @@ fn defaults_are_those_of_java() {
     assert_eq!(s.store.delay_levels_ms.last(), Some(&7_200_000));
     assert_eq!((s.store.flush_interval_ms, s.store.sync_flush_timeout_ms), (500, 5_000));
     assert_eq!(s.server.bind_address.to_string(), "0.0.0.0");
+    let r = &s.replication;
+    assert_eq!((r.heartbeat_interval_ms, r.housekeeping_ms, r.batch_size), (5_000, 20_000, 32_768));
+    assert_eq!((r.fall_behind_max, r.slave_timeout_ms), (268_435_456, 3_000));
+    assert_eq!((r.slave_read_enable, r.offset_check_in_slave, r.master_address.as_deref()), (false, false, None));
+    assert_eq!((r.initial_sync, r.resync), (InitialSync::All, Resync::Never));
     let n = load_namesrv(None, &[], &environment()).settings.expect("defaults are sound");
     assert_eq!((n.listen_port, n.broker_expiry_ms), (9876, 120_000));
     assert_eq!(n.kv_config_path, Path::new("/home/mq/namesrv/kvConfig.json"));
@@ -88,6 +94,12 @@ fn values_that_do_not_fit_together_are_refused() {
         ("namesrvAddr=127.0.0.1:10911", "this broker's own port (listenPort)"),
         ("messageStorePlugIn=a.B", "Java store plug-ins; remove the key"),
         ("enableDLedgerCommitLog=true", "does not have DLedger"),
+        ("brokerRole=SLAVE\nhaMasterAddress=h:10912", "a slave's brokerId is more than 0"),
+        ("brokerRole=SLAVE\nbrokerId=-1", "a number from 0"),
+        ("brokerRole=SYNC_MASTER\nbrokerId=1", "a master has brokerId=0"),
+        ("brokerRole=SLAVE\nbrokerId=1\nhaMasterAddress=h", "h has no port; write it as 192.168.0.1:10912"),
+        ("brokerRole=SLAVE\nbrokerId=1\nhaMasterAddress=localhost:10912", "this slave's own replication port"),
+        ("duplicationEnable=true", "confirmed copies before dispatch"),
         ("fetchNamesrvAddrByAddressServer=true", "set namesrvAddr"),
     ] {
         let report = BrokerSettings::from_text(text).expect_err(text).to_string();
@@ -96,11 +108,38 @@ fn values_that_do_not_fit_together_are_refused() {
 }
 
 #[test]
+fn replication_is_read_as_it_is_written() {
+    let s = BrokerSettings::from_text(
+        "brokerRole=SLAVE\nbrokerId=2\nhaMasterAddress= 10.0.0.1:10912 \nhaInitialSync=lastFile\nhaResync=aside\n\
+         slaveReadEnable=true\noffsetCheckInSlave=true\nslaveTimeout=500\nhaSlaveFallbehindMax=1000\n\
+         haTransferBatchSize=65536\nhaSendHeartbeatInterval=100\nhaHousekeepingInterval=900",
+    )
+    .expect("sound");
+    assert_eq!((s.broker_role, s.broker_id), (BrokerRole::Slave, 2));
+    let expected = ReplicationSettings {
+        master_address: Some("10.0.0.1:10912".into()),
+        heartbeat_interval_ms: 100,
+        housekeeping_ms: 900,
+        batch_size: 65_536,
+        fall_behind_max: 1_000,
+        slave_timeout_ms: 500,
+        initial_sync: InitialSync::LastFile,
+        resync: Resync::Aside,
+        slave_read_enable: true,
+        offset_check_in_slave: true,
+    };
+    assert_eq!(s.replication, expected);
+}
+
+#[test]
 fn values_that_mean_something_else_are_warned_of() {
     for (text, part) in [
         ("mappedFileSizeCommitLog=65536", "cannot hold a message of maxMessageSize"),
         ("maxMessageSize=16777216", "frameMaxLength=16777216 cannot carry"),
         ("diskSpaceCleanForciblyRatio=95", "sends are refused before space is made"),
+        ("haMasterAddress=h:10912", "brokerRole=ASYNC_MASTER copies from nobody"),
+        ("brokerRole=SLAVE\nbrokerId=1", "nobody tells where the master is"),
+        ("haHousekeepingInterval=5000", "is not above haSendHeartbeatInterval=5000"),
         ("registerNameServerPeriod=5", "outside 10000 to 60000, 10000 is used"),
     ] {
         let loaded = load_broker(source(text), &[], &Environment::default());

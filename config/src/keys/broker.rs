@@ -57,7 +57,7 @@ pub(super) const KEYS: &[Key] = &[
     int("maxDelayTime", "40").accepted("none", UNUSED_IN_JAVA),
     text("regionId", "DefaultRegion").live("value of MSG_REGION in answers and messages"),
     int_in("registerBrokerTimeoutMills", "6000", 1, INT_MAX).live("ms to wait for a nameserver's answer to a registration"),
-    boolean("slaveReadEnable", false).later("send consumers that lag to a slave", Switch::Never, REPLICATION),
+    boolean("slaveReadEnable", false).live("send consumers that lag to a slave, and let a slave keep them"),
     boolean("disableConsumeIfConsumerReadSlowly", false).later("stop groups that lag more than consumerFallbehindThreshold", Switch::Value(&["true"]), "stopping slow groups"),
     long("consumerFallbehindThreshold", "17179869184").later("bytes a group may lag before that", Switch::Never, "stopping slow groups"),
     boolean("brokerFastFailureEnable", true).accepted("answer requests that waited too long with SYSTEM_BUSY", NO_QUEUE),

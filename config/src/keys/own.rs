@@ -23,6 +23,9 @@ pub(super) const KEYS: &[Key] = &[
     choice("segmentPrepare", "zero", &["zero", "allocate"]).live("the next commit log file is made ahead: space and zeros, or space only"),
     int_in("diskSpaceCleanForciblyRatio", "85", 10, 99).live("percent of the disk from which files not yet expired are deleted (cleanFileForciblyEnable)"),
     int_in("diskSpaceWarningLevelRatio", "90", 10, 99).live("percent of the disk from which sends are refused"),
+    // Replication.
+    choice("haInitialSync", "all", &["all", "lastFile"]).live("what an empty slave copies: all the master keeps, or (as Java) its last commit log file only"),
+    choice("haResync", "never", &["never", "aside"]).live("a slave whose log differs from its master's: stop and say so, or set its own files aside and copy anew"),
     // Bounds.
     int_in("autoCreateTopicsMax", "10000", 0, 1_000_000).live("topics a broker creates by itself"),
     int_in("lockMaxLiveTime", "60000", 1, INT_MAX).live("ms a queue lock of an orderly consumer lives without renewal"),
