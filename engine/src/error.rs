@@ -112,6 +112,8 @@ pub enum PutRefused {
     Failed,
     /// The store is being closed.
     ShuttingDown,
+    /// The store is a slave's: its messages come from the master.
+    Slave,
 }
 
 impl fmt::Display for PutRefused {
@@ -135,6 +137,7 @@ impl fmt::Display for PutRefused {
                 f.write_str("a write or flush of the commitlog failed; the broker stops and recovers at its next start")
             }
             Self::ShuttingDown => f.write_str("the store is being closed"),
+            Self::Slave => f.write_str("this broker is a slave and takes no messages; send to its master"),
         }
     }
 }

@@ -32,6 +32,30 @@ pub enum FlushWay {
     Auto,
 }
 
+/// What an acknowledged message waits for besides the flush (`brokerRole`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replication {
+    /// `ASYNC_MASTER`: nothing.
+    Async,
+    /// `SYNC_MASTER`: that one slave has it.
+    Sync {
+        /// `slaveTimeout`: so long, then the outcome is [`crate::PutStatus::SlaveTimeout`].
+        timeout: Duration,
+        /// `haSlaveFallbehindMax`, bytes: with every slave at least so far behind a message's end nobody waits and the
+        /// outcome is [`crate::PutStatus::SlaveNotAvailable`].
+        fall_behind_max: u64,
+    },
+}
+
+/// Who appends to the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreRole {
+    /// The shards.
+    Master,
+    /// A [`crate::Receiver`], with a master's bytes; puts are refused.
+    Slave,
+}
+
 /// How the next segment is made ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PreparePolicy {
@@ -160,8 +184,12 @@ pub struct StoreOptions {
     pub consume_queue_file_size: u64,
     /// `flushDiskType`
     pub flush: FlushMode,
-    /// Who calls fdatasync.
+    /// Who calls fdatasync. On a slave it is always the thread.
     pub flush_way: FlushWay,
+    /// Who appends.
+    pub role: StoreRole,
+    /// What an ack waits for besides the flush; a slave's store has no acks.
+    pub replication: Replication,
     /// `flushIntervalCommitLog`: under ASYNC_FLUSH all that is dirty is flushed this often (Java waits for
     /// `flushCommitLogLeastPages`, up to 10 s).
     pub flush_interval: Duration,
@@ -212,6 +240,8 @@ impl StoreOptions {
             consume_queue_file_size: 6_000_000,
             flush: FlushMode::Async,
             flush_way: FlushWay::Thread,
+            role: StoreRole::Master,
+            replication: Replication::Async,
             flush_interval: Duration::from_millis(500),
             flush_step_bytes: 16 << 20,
             flush_spin: Duration::from_micros(200),

@@ -31,6 +31,8 @@ type Wake = Box<dyn Fn() + Send + Sync>;
 struct ShardWake {
     wants_watermark: AtomicBool,
     wants_flushed: AtomicBool,
+    wants_replicated: AtomicBool,
+    wants_decided: AtomicBool,
     wake: RwLock<Option<Wake>>,
 }
 
@@ -86,6 +88,9 @@ impl Counters {
     }
 }
 
+/// Nothing of a shard waits for a slave.
+const ALL_DECIDED: i64 = i64::MAX;
+
 /// See the module's head.
 pub struct Progress {
     flushed: AtomicI64,
@@ -96,6 +101,8 @@ pub struct Progress {
     writes_waiting: AtomicUsize,
     refusals: Mutex<[Option<PutRefused>; REFUSERS]>,
     wakes: Box<[ShardWake]>,
+    /// For each shard the first byte of its first message whose outcome waits for a slave.
+    undecided: Box<[AtomicI64]>,
     /// Numbers for runtime information.
     pub counters: Counters,
 }
@@ -111,6 +118,7 @@ impl Progress {
             writes_waiting: AtomicUsize::new(0),
             refusals: Mutex::default(),
             wakes: (0..shards).map(|_| ShardWake::default()).collect(),
+            undecided: (0..shards).map(|_| AtomicI64::new(ALL_DECIDED)).collect(),
             counters: Counters::default(),
         }
     }
@@ -144,6 +152,43 @@ impl Progress {
         if let Some(shard) = self.wakes.get(shard) {
             shard.wants_watermark.store(watermark, Ordering::SeqCst);
             shard.wants_flushed.store(flushed, Ordering::SeqCst);
+        }
+    }
+
+    /// Wakes the shards that wait for a slave.
+    pub(crate) fn replicated_moved(&self) {
+        for shard in &self.wakes {
+            if shard.wants_replicated.swap(false, Ordering::SeqCst) {
+                shard.call();
+            }
+        }
+    }
+
+    /// First byte of the first message whose outcome waits for a slave; behind everything when none does.
+    pub(crate) fn undecided(&self) -> i64 {
+        self.undecided.iter().map(|from| from.load(Ordering::SeqCst)).min().unwrap_or(ALL_DECIDED)
+    }
+
+    /// Says from where on a shard's outcomes wait for a slave, before those messages are completed. Wakes the other
+    /// shards with messages that become readable by it.
+    pub(crate) fn set_undecided(&self, shard: usize, from: Option<i64>) {
+        let Some(undecided) = self.undecided.get(shard) else { return };
+        let from = from.unwrap_or(ALL_DECIDED);
+        if undecided.swap(from, Ordering::SeqCst) >= from {
+            return;
+        }
+        for (number, other) in self.wakes.iter().enumerate() {
+            if number != shard && other.wants_decided.swap(false, Ordering::SeqCst) {
+                other.call();
+            }
+        }
+    }
+
+    /// As [`Progress::want`], for what a slave decides.
+    pub(crate) fn want_replica(&self, shard: usize, replicated: bool, decided: bool) {
+        if let Some(shard) = self.wakes.get(shard) {
+            shard.wants_replicated.store(replicated, Ordering::SeqCst);
+            shard.wants_decided.store(decided, Ordering::SeqCst);
         }
     }
 

@@ -191,7 +191,7 @@ pub(super) fn finished(core: &Core, turns: &mut Turns, to: i64, took: Duration, 
             counters.last_flush_us.store(us(took), Ordering::Relaxed);
             counters.median_flush_us.store(us(median), Ordering::Relaxed);
             counters.slowest_flush_us.fetch_max(us(took), Ordering::Relaxed);
-            core.progress.publish_flushed(to);
+            core.flushed_to(to);
             true
         }
         Err(error) => {

@@ -3,6 +3,7 @@
 //! Owns no file and no policy: callers say what to write where. `ring` is the only file of the crate that names the
 //! io_uring runtime. Runs on whichever thread calls it; all but `ring` block.
 
+mod event;
 pub mod fault;
 pub mod residency;
 pub mod ring;
@@ -15,6 +16,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
+pub(crate) use event::EventFd;
 pub use fault::Faults;
 pub use space::{Space, SpaceProbe};
 pub use sys::{IoClass, drop_cache, physical_memory_bytes, set_io_class, utc_offset_minutes};

@@ -20,9 +20,12 @@ use crate::commitlog::tail::Tail;
 use crate::error::{PutRefused, StoreFailed};
 use crate::index::Index;
 use crate::lock::StoreLock;
-use crate::options::{FlushMode, StoreOptions};
+use crate::options::{FlushMode, Replication, StoreOptions};
 use crate::progress::Progress;
+use crate::receive::Received;
 use crate::recover::DamagedRange;
+use crate::slaves::Slaves;
+use crate::watch::{Watched, Watchers};
 
 /// See the module's head.
 pub struct Core {
@@ -36,6 +39,10 @@ pub struct Core {
     pub(crate) syncs: Syncs,
     pub(crate) clean_signal: CleanSignal,
     pub(crate) rounds: Rounds,
+    pub(crate) slaves: Slaves,
+    pub(crate) received: Received,
+    written_watchers: Watchers,
+    durable_watchers: Watchers,
     pub(crate) index: Arc<Index>,
     /// Written by this process from here on, so in the page cache when it is young.
     pub(crate) own_from: i64,
@@ -95,6 +102,10 @@ impl Core {
             syncs: Syncs::new(options.flush, options.flush_way, options.shards),
             clean_signal: CleanSignal::default(),
             rounds: Rounds::new(options.shards),
+            slaves: Slaves::default(),
+            received: Received::default(),
+            written_watchers: Watchers::default(),
+            durable_watchers: Watchers::default(),
             index: recovered.index,
             own_from: recovered.end,
             damaged: recovered.damaged,
@@ -106,8 +117,23 @@ impl Core {
         }
     }
 
-    /// Up to where messages may be read: their promise is decided.
-    pub(crate) fn readable(&self) -> i64 {
+    pub(crate) fn watchers(&self, what: Watched) -> &Watchers {
+        match what {
+            Watched::Written => &self.written_watchers,
+            Watched::Durable => &self.durable_watchers,
+        }
+    }
+
+    /// The offset that is watched, now.
+    pub(crate) fn watched(&self, what: Watched) -> i64 {
+        match what {
+            Watched::Written => self.tail.watermark(),
+            Watched::Durable => self.durable(),
+        }
+    }
+
+    /// Up to where the flush mode's promise is kept.
+    fn durable(&self) -> i64 {
         match self.options.flush {
             FlushMode::Async => self.tail.watermark(),
             // The watermark is never behind, but it is read later than `flushed` here on purpose.
@@ -115,9 +141,20 @@ impl Core {
         }
     }
 
+    /// Up to where messages may be read: their promise is decided.
+    pub(crate) fn readable(&self) -> i64 {
+        let durable = self.durable();
+        match self.options.replication {
+            Replication::Async => durable,
+            // Read after the ends: a message that is written was undecided before.
+            Replication::Sync { .. } => durable.min(self.progress.undecided()),
+        }
+    }
+
     /// Says that a shard's range is written; `waits` if the shard has acks that wait for the flush.
     pub(crate) fn complete(&self, shard: usize, from: i64, to: i64, waits: bool) {
         let Some(watermark) = self.tail.complete(from, to) else { return };
+        self.written_watchers.moved(watermark, || self.tail.watermark());
         if self.options.shards > 1 {
             self.progress.watermark_moved(shard);
         }
@@ -137,6 +174,12 @@ impl Core {
                 }
             }
         }
+    }
+
+    /// Publishes that everything up to `end` is durable.
+    pub(crate) fn flushed_to(&self, end: i64) {
+        self.progress.publish_flushed(end);
+        self.durable_watchers.moved(end, || self.durable());
     }
 
     /// Whether the last file is in use: at full speed the rest of it is hardly more time than the next one takes.

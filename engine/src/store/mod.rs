@@ -7,6 +7,7 @@ mod acks;
 mod commit;
 pub(crate) mod core;
 pub(crate) mod deleted;
+mod follow;
 mod get;
 mod housekeep;
 mod open;

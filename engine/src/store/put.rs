@@ -10,6 +10,7 @@ use super::shard_store::{BatchMessage, BatchUnit};
 use super::types::PutMessage;
 use crate::commitlog::tail::{BLANK_LEN, end_after};
 use crate::error::PutRefused;
+use crate::options::StoreRole;
 
 fn refusal(error: &EncodeError) -> PutRefused {
     match *error {
@@ -146,6 +147,9 @@ impl<A> ShardStore<A> {
     pub fn is_writable(&self) -> Result<(), PutRefused> {
         if self.closed {
             return Err(PutRefused::ShuttingDown);
+        }
+        if self.core.options.role == StoreRole::Slave {
+            return Err(PutRefused::Slave);
         }
         if let Some(refused) = self.core.progress.refused() {
             return Err(refused);

@@ -15,7 +15,10 @@ use crate::error::{OpenError, PutRefused, StoreFailed};
 use crate::index::{Follower, LogReader};
 use crate::options::{FlushWay, StoreOptions};
 use crate::progress::{Counters, Refuser};
+use crate::receive::Receiver;
 use crate::recover::DamagedRange;
+use crate::slaves::SlaveProgress;
+use crate::watch::{LogWatch, Watched};
 use crate::{abort, clean};
 
 /// See the module's head.
@@ -130,6 +133,32 @@ impl Shared {
         self.core.readable()
     }
 
+    /// Wakes one thread outside the shards when the written end moves.
+    pub fn watch_log(&self) -> std::io::Result<LogWatch> {
+        LogWatch::new(self.core.clone(), Watched::Written)
+    }
+
+    /// Written bytes from the physical offset `from` on: at most `max_len`, and only to the end of their file. `None`
+    /// outside the log. The bytes are those of the file, records or not; they may not be flushed yet.
+    pub fn log_range(&self, from: i64, max_len: usize) -> Option<LogRange> {
+        let segment = self.core.segments.find(from)?;
+        let end = segment.end().min(self.core.tail.watermark());
+        let len = usize::try_from(end.checked_sub(from)?).ok()?.min(max_len);
+        let position = segment.position(from)?;
+        (len > 0).then_some(LogRange { segment, position, len })
+    }
+
+    /// Where links tell what slaves have.
+    pub fn slaves(&self) -> SlaveProgress<'_> {
+        SlaveProgress::new(&self.core)
+    }
+
+    /// On a slave, where a master's bytes go in: one at a time, for any one thread. `None` while there is one, and on a
+    /// master.
+    pub fn receiver(self: &Arc<Self>) -> Option<Receiver> {
+        Receiver::take(self)
+    }
+
     /// Registers what wakes a shard when another thread moved an offset the shard waits for. Called on that thread:
     /// it must only wake.
     pub fn on_progress(&self, shard: usize, wake: Box<dyn Fn() + Send + Sync>) {
@@ -218,7 +247,7 @@ impl Shared {
                 return;
             }
         }
-        core.progress.publish_flushed(to);
+        core.flushed_to(to);
     }
 
     /// Files made ready for a log that now ends before them. Java deletes its own so on a clean stop, too.

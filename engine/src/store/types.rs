@@ -48,7 +48,7 @@ pub struct PutMessage<'a> {
 /// What became of a put.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PutStatus {
-    /// The promise of the flush mode is kept.
+    /// The promise of the flush mode, and of replication, is kept.
     Ok,
     /// Not flushed within `sync_flush_timeout`; the message is in the log and may yet become visible.
     FlushTimeout,
@@ -56,6 +56,10 @@ pub enum PutStatus {
     Failed,
     /// Taken and then not stored, because the file it needed could not be made: there was no room.
     NoRoom,
+    /// Stored as the flush mode promises, but no slave was there to have it, or all were too far behind.
+    SlaveNotAvailable,
+    /// Stored, but no slave had it in time; one may yet.
+    SlaveTimeout,
 }
 
 /// The answer to a put.

@@ -1,0 +1,203 @@
+//! What slaves have: an offset for each link, and what follows from all of them.
+//!
+//! [`Links`] is pure; [`Slaves`] puts it behind a lock that only link threads take, and publishes what a send looks at
+//! as atomics. A link counts by offsets above its own start and up to the master's end, for as long as it lives. Must
+//! not know sockets, nor what a promise is. Any thread.
+
+use std::fmt;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::store::core::Core;
+
+/// Most links a store keeps offsets of.
+const LINKS_MAX: usize = 1024;
+/// No link lives.
+const NONE: i64 = i64::MIN;
+
+/// Why a link or its report does not count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReportRefused {
+    /// The slave claims an offset outside what it can have.
+    Outside { id: u64, reported: i64, start: i64, end: i64 },
+    /// No link of this number is up.
+    NoSuchLink { id: u64 },
+    /// A link of this number is up already.
+    LinkKnown { id: u64 },
+    /// So many links are up that no more are counted.
+    TooManyLinks { max: usize },
+}
+
+impl fmt::Display for ReportRefused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Outside { id, reported, start, end } => write!(
+                f,
+                "link {id} reports offset {reported}, but a slave that began at {start} can only have offsets up to the log's end {end}; the slave's log is not a copy of this one, or the report is forged: it does not count, compare both stores"
+            ),
+            Self::NoSuchLink { id } => write!(f, "link {id} is not up; its report does not count"),
+            Self::LinkKnown { id } => write!(f, "link {id} is up already; each connection needs a number of its own"),
+            Self::TooManyLinks { max } => write!(f, "{max} links are up already; no more are counted"),
+        }
+    }
+}
+
+impl std::error::Error for ReportRefused {}
+
+#[derive(Debug)]
+struct Link {
+    id: u64,
+    start: i64,
+    /// The last report; equal to `start` until there was one above it.
+    safe: i64,
+}
+
+/// The pure part.
+#[derive(Debug, Default)]
+pub struct Links {
+    links: Vec<Link>,
+}
+
+impl Links {
+    /// A slave begins to receive at `start`, which it claims to have everything before; the log ends at `end`.
+    pub fn up(&mut self, id: u64, start: i64, end: i64) -> Result<(), ReportRefused> {
+        if !(0..=end).contains(&start) {
+            return Err(ReportRefused::Outside { id, reported: start, start: 0, end });
+        }
+        if self.links.iter().any(|link| link.id == id) {
+            return Err(ReportRefused::LinkKnown { id });
+        }
+        if self.links.len() >= LINKS_MAX {
+            return Err(ReportRefused::TooManyLinks { max: LINKS_MAX });
+        }
+        self.links.push(Link { id, start, safe: start });
+        Ok(())
+    }
+
+    /// A slave reports `safe`; the log ends at `end`. A refused report changes nothing.
+    pub fn report(&mut self, id: u64, safe: i64, end: i64) -> Result<(), ReportRefused> {
+        let link = self.links.iter_mut().find(|link| link.id == id).ok_or(ReportRefused::NoSuchLink { id })?;
+        if !(link.start..=end).contains(&safe) {
+            return Err(ReportRefused::Outside { id, reported: safe, start: link.start, end });
+        }
+        link.safe = safe;
+        Ok(())
+    }
+
+    /// The link is gone, and what it had does not count any more.
+    pub fn down(&mut self, id: u64) {
+        self.links.retain(|link| link.id != id);
+    }
+
+    /// The highest offset a living link has proved to have; `None` without any.
+    pub fn replicated(&self) -> Option<i64> {
+        self.links.iter().filter(|link| link.safe > link.start).map(|link| link.safe).max()
+    }
+
+    /// How far the link that is farthest is, proved or not: what lag is measured from.
+    pub fn farthest(&self) -> Option<i64> {
+        self.links.iter().map(|link| link.safe).max()
+    }
+
+    /// Living links.
+    pub fn len(&self) -> usize {
+        self.links.len()
+    }
+
+    /// Whether no link lives.
+    pub fn is_empty(&self) -> bool {
+        self.links.is_empty()
+    }
+}
+
+/// The shared part.
+pub(crate) struct Slaves {
+    links: Mutex<Links>,
+    /// [`Links::replicated`], or [`NONE`].
+    replicated: AtomicI64,
+    /// [`Links::farthest`], or [`NONE`].
+    farthest: AtomicI64,
+    /// The highest offset ever proved. It does not go back with the link that proved it: whatever ends at or below it
+    /// was in the log then, so a slave has it.
+    acknowledged: AtomicI64,
+}
+
+impl Default for Slaves {
+    fn default() -> Self {
+        let none = || AtomicI64::new(NONE);
+        Self { links: Mutex::default(), replicated: none(), farthest: none(), acknowledged: none() }
+    }
+}
+
+impl Slaves {
+    fn links(&self) -> MutexGuard<'_, Links> {
+        self.links.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the table and publishes what follows. `true` if an offset was proved that none had before.
+    fn change<T>(&self, change: impl FnOnce(&mut Links) -> T) -> (T, bool) {
+        let mut links = self.links();
+        let result = change(&mut links);
+        let replicated = links.replicated().unwrap_or(NONE);
+        self.farthest.store(links.farthest().unwrap_or(NONE), Ordering::SeqCst);
+        self.replicated.store(replicated, Ordering::SeqCst);
+        let before = self.acknowledged.fetch_max(replicated, Ordering::SeqCst);
+        (result, before < replicated)
+    }
+
+    /// Up to where a slave has acknowledged the log.
+    pub(crate) fn acknowledged(&self) -> i64 {
+        self.acknowledged.load(Ordering::SeqCst)
+    }
+
+    /// Whether a message that ends at `end` may wait for a slave: one lives and is less than `fall_behind_max` behind.
+    pub(crate) fn is_usable(&self, end: i64, fall_behind_max: u64) -> bool {
+        let farthest = self.farthest.load(Ordering::SeqCst);
+        farthest != NONE && u64::try_from(end.saturating_sub(farthest)).unwrap_or(0) < fall_behind_max
+    }
+}
+
+/// Where the threads of links tell what their slaves have; from [`crate::Shared::slaves`].
+#[derive(Clone, Copy)]
+pub struct SlaveProgress<'a> {
+    core: &'a Core,
+}
+
+impl<'a> SlaveProgress<'a> {
+    pub(crate) fn new(core: &'a Core) -> Self {
+        Self { core }
+    }
+
+    /// A slave's first report was taken, and it will be sent the log from `start` on (bytes). `start` itself proves
+    /// nothing, it is what lag is measured from. `id` is any number no other living link has.
+    pub fn link_up(self, id: u64, start: i64) -> Result<(), ReportRefused> {
+        let end = self.core.tail.watermark();
+        self.core.slaves.change(|links| links.up(id, start, end)).0
+    }
+
+    /// A slave says that everything before `safe` (bytes) is safe there. Refused outside `[start, written end]`: close
+    /// the link, and say so. Wakes the shards whose messages that decides.
+    pub fn report(self, id: u64, safe: i64) -> Result<(), ReportRefused> {
+        let end = self.core.tail.watermark();
+        let (result, moved) = self.core.slaves.change(|links| links.report(id, safe, end));
+        if moved {
+            self.core.progress.replicated_moved();
+        }
+        result
+    }
+
+    /// The link is gone. Messages that wait for a slave go on waiting until their time is up: it may come back.
+    pub fn link_down(self, id: u64) {
+        self.core.slaves.change(|links| links.down(id)).0
+    }
+
+    /// The highest offset a living link has proved to have, bytes; `None` without any.
+    pub fn replicated(self) -> Option<i64> {
+        Some(self.core.slaves.replicated.load(Ordering::SeqCst)).filter(|offset| *offset != NONE)
+    }
+
+    /// Living links.
+    pub fn links(self) -> usize {
+        self.core.slaves.links().len()
+    }
+}
