@@ -1,6 +1,6 @@
 //! The offsets of a store in a row, its failure latch, why it refuses writes, and whom to wake when something moved.
 //!
-//! `flushed ≤ watermark ≤ reserved end`; none goes back. The flusher alone moves `flushed`, shards move the watermark
+//! `flushed ≤ watermark ≤ reserved end`; none goes back, but where a slave's log is cut. The flusher alone moves `flushed`, shards move the watermark
 //! (see `commitlog::tail`). Any thread.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
@@ -71,6 +71,8 @@ pub struct Counters {
     pub deleted_segments: AtomicU64,
     /// Puts answered FLUSH_DISK_TIMEOUT.
     pub flush_timeouts: AtomicU64,
+    /// Puts answered FLUSH_SLAVE_TIMEOUT.
+    pub slave_timeouts: AtomicU64,
     /// Pull answers of which a range was not resident.
     pub cold_gets: AtomicU64,
     /// Checkpoints written.
@@ -103,6 +105,8 @@ pub struct Progress {
     wakes: Box<[ShardWake]>,
     /// For each shard the first byte of its first message whose outcome waits for a slave.
     undecided: Box<[AtomicI64]>,
+    /// For each shard of a slave, up to where it has followed the log.
+    followed: Box<[AtomicI64]>,
     /// Numbers for runtime information.
     pub counters: Counters,
 }
@@ -118,6 +122,7 @@ impl Progress {
             writes_waiting: AtomicUsize::new(0),
             refusals: Mutex::default(),
             wakes: (0..shards).map(|_| ShardWake::default()).collect(),
+            followed: (0..shards).map(|_| AtomicI64::new(flushed)).collect(),
             undecided: (0..shards).map(|_| AtomicI64::new(ALL_DECIDED)).collect(),
             counters: Counters::default(),
         }
@@ -138,10 +143,34 @@ impl Progress {
         }
     }
 
-    /// Wakes the other shards that wait for the watermark.
-    pub(crate) fn watermark_moved(&self, by_shard: usize) {
+    /// Takes the durable end back: on a slave whose log is cut, with every flusher held off.
+    pub(crate) fn reset_flushed(&self, end: i64) {
+        self.flushed.store(end, Ordering::SeqCst);
+    }
+
+    /// Up to where every shard of a slave has followed the log.
+    pub(crate) fn followed(&self) -> i64 {
+        self.followed.iter().map(|end| end.load(Ordering::SeqCst)).min().unwrap_or(i64::MAX)
+    }
+
+    /// A shard of a slave has followed the log up to `end`.
+    pub(crate) fn set_followed(&self, shard: usize, end: i64) {
+        if let Some(followed) = self.followed.get(shard) {
+            followed.store(end, Ordering::SeqCst);
+        }
+    }
+
+    /// Wakes one shard.
+    pub(crate) fn wake(&self, shard: usize) {
+        if let Some(shard) = self.wakes.get(shard) {
+            shard.call();
+        }
+    }
+
+    /// Wakes the shards that wait for the watermark, but not the one that moved it.
+    pub(crate) fn watermark_moved(&self, by_shard: Option<usize>) {
         for (number, shard) in self.wakes.iter().enumerate() {
-            if number != by_shard && shard.wants_watermark.swap(false, Ordering::SeqCst) {
+            if Some(number) != by_shard && shard.wants_watermark.swap(false, Ordering::SeqCst) {
                 shard.call();
             }
         }
@@ -331,10 +360,10 @@ mod tests {
         progress.publish_flushed(20);
         progress.publish_flushed(30);
         assert_eq!(Counters::get(&calls), 1);
-        progress.watermark_moved(1);
+        progress.watermark_moved(Some(1));
         assert_eq!(Counters::get(&calls), 1, "a shard does not wake itself");
-        progress.watermark_moved(0);
-        progress.watermark_moved(0);
+        progress.watermark_moved(Some(0));
+        progress.watermark_moved(Some(0));
         assert_eq!(Counters::get(&calls), 257);
     }
 }

@@ -201,3 +201,117 @@ impl<'a> SlaveProgress<'a> {
         self.core.slaves.links().len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_link_counts_above_its_start_and_up_to_the_logs_end() {
+        let mut links = Links::default();
+        assert_eq!((links.replicated(), links.farthest(), links.is_empty()), (None, None, true));
+        links.up(1, 100, 200).expect("within");
+        assert_eq!((links.replicated(), links.farthest()), (None, Some(100)), "a start proves nothing");
+        links.report(1, 100, 200).expect("still there");
+        assert_eq!(links.replicated(), None);
+        links.report(1, 200, 200).expect("all of it");
+        assert_eq!(links.replicated(), Some(200));
+        let outside = |reported, end| Err(ReportRefused::Outside { id: 1, reported, start: 100, end });
+        for (safe, end) in [(201, 200), (99, 200), (-1, 200), (i64::MAX, 200), (i64::MIN, 200)] {
+            assert_eq!(links.report(1, safe, end), outside(safe, end));
+            assert_eq!(links.replicated(), Some(200), "a forged report changes nothing");
+        }
+        links.report(1, 150, 300).expect("it may know less");
+        assert_eq!(links.replicated(), Some(150), "an offset is a link's, not the highest ever");
+    }
+
+    #[test]
+    fn what_a_dead_link_had_does_not_count() {
+        let mut links = Links::default();
+        links.up(1, 0, 500).expect("up");
+        links.up(2, 400, 500).expect("up");
+        links.report(1, 300, 500).expect("good");
+        links.report(2, 450, 500).expect("good");
+        assert_eq!((links.replicated(), links.len()), (Some(450), 2));
+        links.down(2);
+        assert_eq!((links.replicated(), links.farthest()), (Some(300), Some(300)));
+        assert_eq!(links.report(2, 460, 500), Err(ReportRefused::NoSuchLink { id: 2 }));
+        links.down(1);
+        assert_eq!(links.farthest(), None);
+    }
+
+    #[test]
+    fn links_are_refused_with_a_reason() {
+        let mut links = Links::default();
+        assert_eq!(links.up(1, 6, 5), Err(ReportRefused::Outside { id: 1, reported: 6, start: 0, end: 5 }));
+        assert_eq!(links.up(1, -1, 5), Err(ReportRefused::Outside { id: 1, reported: -1, start: 0, end: 5 }));
+        links.up(1, 5, 5).expect("up");
+        assert_eq!(links.up(1, 5, 5), Err(ReportRefused::LinkKnown { id: 1 }));
+        for id in 2..=LINKS_MAX as u64 {
+            links.up(id, 0, 5).expect("up");
+        }
+        assert_eq!(links.up(9999, 0, 5), Err(ReportRefused::TooManyLinks { max: LINKS_MAX }));
+    }
+
+    #[test]
+    fn a_slave_is_usable_while_it_lives_and_is_near() {
+        let slaves = Slaves::default();
+        assert!(!slaves.is_usable(0, u64::MAX), "there is none");
+        slaves.change(|links| links.up(1, 100, 500)).0.expect("up");
+        let check = |end: i64, max: u64, want: bool| assert_eq!(slaves.is_usable(end, max), want, "{end} {max}");
+        check(199, 100, true);
+        check(200, 100, false);
+        check(50, 1, true);
+        check(i64::MAX, 1 << 28, false);
+        slaves.change(|links| links.down(1));
+        check(100, 100, false);
+    }
+
+    #[test]
+    fn what_a_slave_acknowledged_stays_so_when_it_goes() {
+        let slaves = Slaves::default();
+        slaves.change(|links| links.up(1, 0, 500)).0.expect("up");
+        assert!(slaves.change(|links| links.report(1, 400, 500)).1, "news");
+        assert!(!slaves.change(|links| links.report(1, 300, 500)).1, "none");
+        slaves.change(|links| links.down(1));
+        assert_eq!((slaves.acknowledged(), slaves.replicated.load(Ordering::SeqCst)), (400, NONE));
+    }
+
+    proptest! {
+        /// Against the plain meaning: a map of links, each with its start and last good report.
+        #[test]
+        fn offsets_are_those_of_living_links(
+            steps in prop::collection::vec((0u64..4, 0u8..3, -10i64..120), 1..80),
+        ) {
+            let mut links = Links::default();
+            let mut model = std::collections::BTreeMap::new();
+            let end = 100;
+            for (id, what, offset) in steps {
+                match what {
+                    0 => {
+                        let good = (0..=end).contains(&offset) && !model.contains_key(&id);
+                        prop_assert_eq!(links.up(id, offset, end).is_ok(), good);
+                        if good {
+                            model.insert(id, (offset, offset));
+                        }
+                    }
+                    1 => {
+                        let link = model.get_mut(&id).filter(|(start, _)| (*start..=end).contains(&offset));
+                        prop_assert_eq!(links.report(id, offset, end).is_ok(), link.is_some());
+                        if let Some((_, safe)) = link {
+                            *safe = offset;
+                        }
+                    }
+                    _ => {
+                        links.down(id);
+                        model.remove(&id);
+                    }
+                }
+                let proved = model.values().filter(|(start, safe)| safe > start).map(|(_, safe)| *safe).max();
+                prop_assert_eq!(links.replicated(), proved);
+                prop_assert_eq!(links.farthest(), model.values().map(|(_, safe)| *safe).max());
+            }
+        }
+    }
+}

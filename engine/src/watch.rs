@@ -8,6 +8,7 @@ use std::io;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use crate::io::EventFd;
 use crate::store::core::Core;
@@ -119,6 +120,11 @@ impl LogWatch {
         self.core.watchers(self.what).arm(&self.watch, seen, || self.core.watched(self.what))
     }
 
+    /// Waits for the signal, at most so long; for a thread that waits for nothing else. `true` if it came.
+    pub fn wait(&self, limit: Duration) -> bool {
+        self.watch.event.wait(limit)
+    }
+
     /// Takes the signal back; call it after a wait and before the next [`LogWatch::arm`].
     pub fn clear(&self) {
         self.watch.event.clear();
@@ -128,5 +134,69 @@ impl LogWatch {
 impl Drop for LogWatch {
     fn drop(&mut self) {
         self.core.watchers(self.what).remove(&self.watch);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_signalled(watch: &Watch) -> bool {
+        watch.event.wait(Duration::ZERO)
+    }
+
+    #[test]
+    fn only_who_is_armed_below_is_woken_and_once() {
+        let offset = AtomicI64::new(10);
+        let now = || offset.load(Ordering::SeqCst);
+        let watchers = Watchers::default();
+        let (first, second) = (watchers.add().expect("made"), watchers.add().expect("made"));
+        let move_to = |to: i64| {
+            offset.store(to, Ordering::SeqCst);
+            watchers.moved(to, now);
+        };
+        move_to(20);
+        assert!(!is_signalled(&first), "nobody asked");
+        assert_eq!(watchers.arm(&first, 20, now), 20);
+        assert_eq!(watchers.arm(&second, 35, now), 20);
+        move_to(30);
+        assert_eq!([is_signalled(&first), is_signalled(&second)], [true, false]);
+        first.event.clear();
+        move_to(40);
+        assert_eq!([is_signalled(&first), is_signalled(&second)], [false, true]);
+        assert_eq!(watchers.arm(&first, 30, now), 40, "it moved before: no wait");
+        watchers.remove(&second);
+        second.event.clear();
+        watchers.arm(&second, 0, now);
+        move_to(50);
+        assert!(!is_signalled(&second), "it is gone");
+    }
+
+    /// A mover and a waiter on two threads: however they meet, the waiter sees every end.
+    #[test]
+    fn no_move_is_lost() {
+        const MOVES: i64 = 20_000;
+        let offset = AtomicI64::new(0);
+        let now = || offset.load(Ordering::SeqCst);
+        let watchers = Watchers::default();
+        let watch = watchers.add().expect("made");
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for to in 1..=MOVES {
+                    offset.store(to, Ordering::SeqCst);
+                    watchers.moved(to, now);
+                }
+            });
+            let mut seen = 0;
+            while seen < MOVES {
+                let moved = watchers.arm(&watch, seen, now);
+                if moved > seen {
+                    seen = moved;
+                    continue;
+                }
+                assert!(watch.event.wait(Duration::from_secs(60)), "woken at {seen}");
+                watch.event.clear();
+            }
+        });
     }
 }

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use super::flush_inline::Turns;
 use super::segment::Segment;
 use crate::io::{Disk, ring};
-use crate::options::FlushMode;
+use crate::options::{FlushMode, FlushWay};
 use crate::progress::Counters;
 use crate::store::Shared;
 use crate::store::core::Core;
@@ -78,9 +78,9 @@ impl Decider {
         }
     }
 
-    /// Somebody else made everything up to `flushed` durable.
-    pub fn caught_up(&mut self, flushed: i64) {
-        self.flushed = self.flushed.max(flushed);
+    /// Everything up to `flushed` is durable: somebody else made it so, or the log of a slave was cut back to there.
+    pub fn is_at(&mut self, flushed: i64) {
+        self.flushed = flushed;
     }
 
     /// A sync up to `to`, begun at `began`, succeeded.
@@ -220,7 +220,7 @@ pub(crate) fn run_on_thread(core: &Core) {
         if turns.failed {
             return;
         }
-        decider.caught_up(core.progress.flushed());
+        decider.is_at(core.progress.flushed());
         match decider.next(start.elapsed(), core.tail.watermark(), core.is_stopping()) {
             Next::Sync { from, to } => {
                 let began = start.elapsed();
@@ -259,11 +259,14 @@ fn spin_for(limit: Duration, done: impl Fn() -> bool) {
     }
 }
 
-/// The ring driver: run it as a task of shard 0 when the store was opened with `FlushWay::Ring`. Returns when the
-/// store stopped and all is durable, or when a sync failed.
+/// The ring driver: run it as a task of shard 0 when the store was opened with `FlushWay::Ring`; else it returns at
+/// once. Returns when the store stopped and all is durable, or when a sync failed.
 pub async fn run_on_ring(shared: Arc<Shared>) {
     let core = shared.core().clone();
     drop(shared);
+    if core.options.flush_way != FlushWay::Ring {
+        return;
+    }
     let start = Instant::now();
     let mut decider = decider(&core);
     let mut files = ring::SyncFiles::default();

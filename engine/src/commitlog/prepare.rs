@@ -72,6 +72,13 @@ impl Roll {
         }
     }
 
+    /// Runs `change` on the list of files while no file is made or given a name. The file being filled is given up.
+    pub(crate) fn hold<T>(&self, change: impl FnOnce() -> T) -> T {
+        let mut state = self.state();
+        state.filling = None;
+        change()
+    }
+
     /// Ends the thread.
     pub(crate) fn wake(&self) {
         let _state = self.state();

@@ -93,6 +93,22 @@ impl Segments {
         });
     }
 
+    /// Takes out the files that begin at or behind `gone_from`, puts `shortened` in the place of the file with the same
+    /// beginning, and `first` in if nothing is left.
+    pub(crate) fn replace_from(&self, gone_from: i64, shortened: Option<Arc<Segment>>, first: Option<Arc<Segment>>) {
+        self.change(|list| {
+            list.retain(|segment| segment.base() < gone_from);
+            if let Some(shortened) = shortened
+                && let Some(place) = list.iter_mut().find(|segment| segment.base() == shortened.base())
+            {
+                *place = shortened;
+            }
+            if list.is_empty() {
+                list.extend(first);
+            }
+        });
+    }
+
     /// Takes the first file out if it ends at or before `end` and is not the last.
     pub fn take_first(&self, end: i64) -> Option<Arc<Segment>> {
         self.change(|list| match list.first() {

@@ -2,6 +2,7 @@
 //!
 //! A shard *reserves* room for whole units (a message, or a batch that must lie in one file), writes it, and
 //! *completes* it. The contiguous completed end is the watermark: nothing beyond it is acknowledged, flushed or read.
+//! On a slave nothing is reserved: the receiver says what it has ([`TailState::follow`]).
 //! [`TailState`] is pure (no clock, no I/O); [`Tail`] puts it behind a mutex that is held for some ten instructions and
 //! publishes the watermark as an atomic. Any shard; model-checked by `tests/loom_tail.rs`.
 
@@ -128,6 +129,20 @@ impl TailState {
         moved.then_some(end)
     }
 
+    /// On a slave: bytes are received up to `next` and whole records up to `watermark`, the newest of them stored at
+    /// `store_timestamp`, ms.
+    pub fn follow(&mut self, next: i64, watermark: i64, store_timestamp: i64) {
+        assert!(self.watermark <= watermark && watermark <= next, "what was received does not go back");
+        (self.next, self.watermark) = (next, watermark);
+        self.store_timestamp = self.store_timestamp.max(store_timestamp);
+    }
+
+    /// On a slave: the log ends at `end` now, wherever it ended before.
+    pub fn reset(&mut self, end: i64) {
+        (self.next, self.watermark) = (end, end);
+        self.done.clear();
+    }
+
     /// Reserved end.
     pub fn next(&self) -> i64 {
         self.next
@@ -183,6 +198,22 @@ impl Tail {
             self.watermark.store(end, Ordering::SeqCst);
         }
         moved
+    }
+
+    /// See [`TailState::follow`].
+    pub fn follow(&self, next: i64, watermark: i64, store_timestamp: i64) {
+        let mut state = self.state();
+        state.follow(next, watermark, store_timestamp);
+        self.next.store(next, Ordering::Release);
+        self.watermark.store(watermark, Ordering::SeqCst);
+    }
+
+    /// See [`TailState::reset`].
+    pub fn reset(&self, end: i64) {
+        let mut state = self.state();
+        state.reset(end);
+        self.next.store(end, Ordering::Release);
+        self.watermark.store(end, Ordering::SeqCst);
     }
 
     /// The contiguous written end. Whoever reads it sees all bytes below it written.

@@ -237,6 +237,16 @@ impl Index {
         Ok(())
     }
 
+    /// Lets every file go without removing it: what is in the directory may be moved away, and indexing begins anew. No
+    /// follower may be running.
+    pub(crate) fn forget(&self) -> io::Result<()> {
+        let writer = self.writer();
+        self.flush_active(&writer)?;
+        *self.state() = State { indexed_through: -1, ..State::default() };
+        self.followed_to.store(0, Ordering::Release);
+        Ok(())
+    }
+
     /// Makes everything indexed so far durable. Returns the store time of its last record (0 if there is none),
     /// which is the index time for the checkpoint. Blocks on the disk.
     pub fn flush(&self) -> io::Result<i64> {

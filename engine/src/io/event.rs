@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::time::{Duration, Instant};
 
 /// See the module's head. Readable while it is signalled.
 #[derive(Debug)]
@@ -33,5 +34,22 @@ impl EventFd {
     pub(crate) fn clear(&self) {
         let mut count = [0; 8];
         let _ = (&self.0).read(&mut count);
+    }
+
+    /// Waits until it is readable, at most so long. `true` if it is.
+    pub(crate) fn wait(&self, limit: Duration) -> bool {
+        let deadline = Instant::now().checked_add(limit);
+        loop {
+            let left = deadline.map_or(limit, |deadline| deadline.saturating_duration_since(Instant::now()));
+            // Rounded up, so that a wait does not end before its time.
+            let left_ms = i32::try_from(left.as_millis().saturating_add(1)).unwrap_or(i32::MAX);
+            let mut poll = libc::pollfd { fd: self.fd(), events: libc::POLLIN, revents: 0 };
+            // SAFETY: one valid pollfd for the call's time; the descriptor is open as long as self lives.
+            let ready = unsafe { libc::poll(&raw mut poll, 1, if limit.is_zero() { 0 } else { left_ms }) };
+            let is_over = deadline.is_some_and(|deadline| Instant::now() >= deadline);
+            if ready > 0 || is_over {
+                return ready > 0;
+            }
+        }
     }
 }

@@ -5,35 +5,52 @@
 //! behind the watermark are kept and never shown. Owns the received end. Must not know connections or what a report
 //! is. Used by one thread outside the shards, which may wait for the disk.
 
+mod aside;
 mod error;
+mod reshape;
+mod scan;
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::io::{self, IoSlice};
+use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use error::{ReceiveError, Unsound};
+pub(crate) use reshape::{Change, Reshape};
 
+use crate::commitlog::segment::Segment;
+use crate::error::PutRefused;
+use crate::io::is_out_of_space;
 use crate::options::StoreRole;
+use crate::progress::Counters;
 use crate::store::Shared;
 use crate::store::core::Core;
 use crate::watch::{LogWatch, Watched};
+
+/// Most bytes of one [`Receiver::read`].
+const READ_MAX: usize = 4 << 20;
+/// Zeros written at a time over bytes that are cut.
+const ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
 /// What is received, beside what tail and segments say.
 #[derive(Default)]
 pub(crate) struct Received {
     /// Somebody has the receiver.
-    pub(crate) taken: std::sync::atomic::AtomicBool,
+    taken: AtomicBool,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
-pub(crate) struct State {
+struct State {
     /// The record at the watermark is not sound.
     unsound: Option<Unsound>,
+    /// Why the last cut failed.
+    unfinished: Option<String>,
+    closed: bool,
 }
 
 impl Received {
-    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -87,45 +104,110 @@ impl Receiver {
         self.core().received.state().unsound.clone()
     }
 
+    fn outside(&self, offset: i64) -> ReceiveError {
+        ReceiveError::Outside { offset, start: self.start(), end: self.end() }
+    }
+
+    /// The file that holds received bytes before `offset`, or begins there.
+    fn segment_before(&self, offset: i64) -> Result<Arc<Segment>, ReceiveError> {
+        let segments = &self.core().segments;
+        if !(self.start()..=self.end()).contains(&offset) {
+            return Err(self.outside(offset));
+        }
+        // The end of a full file belongs to it as long as the next one does not exist.
+        let found = segments.find(offset).or_else(|| segments.find(offset.saturating_sub(1)));
+        found.ok_or_else(|| self.outside(offset))
+    }
+
     /// Received bytes from `from` on, at most `len` and at most 4 MiB, for comparing; fewer at the end.
     pub fn read(&self, from: i64, len: usize) -> Result<Vec<u8>, ReceiveError> {
-        let _ = len;
-        Err(ReceiveError::Outside { offset: from, start: self.start(), end: self.end() })
+        let end = self.end();
+        if !(self.start()..=end).contains(&from) {
+            return Err(self.outside(from));
+        }
+        let len = usize::try_from(end.saturating_sub(from)).unwrap_or(READ_MAX).min(len).min(READ_MAX);
+        let mut bytes = vec![0; len];
+        let mut at = from;
+        let mut rest = &mut bytes[..];
+        while !rest.is_empty() {
+            let segment = self.core().segments.find(at).ok_or_else(|| self.outside(at))?;
+            let position = segment.position(at).unwrap_or(0);
+            let left = usize::try_from(segment.end().saturating_sub(at)).unwrap_or(0).min(rest.len());
+            let (part, behind) = rest.split_at_mut(left);
+            segment.file().read_exact_at(part, position).map_err(|error| io_error("read", &segment, &error))?;
+            rest = behind;
+            at = segment.end();
+        }
+        Ok(bytes)
     }
 
     /// A record boundary at or below `at`, most often the last one: where a comparison may begin. It looks at the bytes
-    /// near `at` only.
+    /// near `at` only, so a message made to look like a record can mislead it by a few bytes.
     pub fn boundary_near(&self, at: i64) -> Result<i64, ReceiveError> {
-        Err(ReceiveError::Outside { offset: at, start: self.start(), end: self.end() })
+        if at > self.end() {
+            return Err(self.outside(at));
+        }
+        let at = at.min(self.watermark());
+        Ok(scan::boundary_near(&*self.segment_before(at)?, at))
     }
 
     /// Appends `bytes` as they are at `offset`, which has to be [`Receiver::end`]. A piece may cut records anywhere and
     /// never crosses the end of a file. Makes the next file when the first byte for it comes.
+    ///
+    /// The piece that shows a record to be unsound is stored and answered with [`ReceiveError::Unsound`]; after every
+    /// other error nothing was taken.
     pub fn append(&mut self, offset: i64, bytes: &[u8]) -> Result<(), ReceiveError> {
-        let _ = bytes;
-        Err(ReceiveError::NotAtEnd { offset, end: self.end() })
-    }
-
-    /// Lets an empty log begin at `offset`, the first byte of a file.
-    pub fn begin_at(&mut self, offset: i64) -> Result<(), ReceiveError> {
-        Err(ReceiveError::Outside { offset, start: self.start(), end: self.end() })
-    }
-
-    /// Cuts the log back to the last record boundary at or below `offset` and answers with it, which is the new end.
-    /// When this returns the cut is durable. What was readable behind it is kept in a directory named
-    /// `<commitlog>.aside-<date>` beside the commitlog's.
-    pub fn cut_to(&mut self, offset: i64) -> Result<i64, ReceiveError> {
-        Err(ReceiveError::Outside { offset, start: self.start(), end: self.end() })
-    }
-
-    /// Empties the store: commitlog, consume queues and index are set aside in directories named `….aside-<date>`
-    /// beside theirs, nothing is deleted. The log is empty afterwards and may begin anywhere.
-    pub fn clear(&mut self) -> Result<(), ReceiveError> {
-        Err(ReceiveError::NoAnswer)
+        let core = self.shared.core();
+        let mut state = core.received.state();
+        check(core, &state)?;
+        let end = core.tail.next();
+        if offset != end {
+            return Err(ReceiveError::NotAtEnd { offset, end });
+        }
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let file_size = core.segments.size();
+        let file_end = crate::store::next_file_start(end, file_size);
+        let to = i64::try_from(bytes.len()).ok().and_then(|len| end.checked_add(len)).filter(|to| *to <= file_end);
+        let Some(to) = to else {
+            return Err(ReceiveError::CrossesFile { offset, len: bytes.len(), file_end, file_size });
+        };
+        if to > core.segments.room_end() {
+            core.room_for(to).map_err(|refused| no_room(core, refused))?;
+        }
+        let Some((segment, position)) =
+            core.segments.find(end).and_then(|segment| segment.position(end).map(|position| (segment, position)))
+        else {
+            return Err(ReceiveError::Outside { offset, start: core.segments.log_min(), end });
+        };
+        if let Err(error) = core.options.disk.write_all_at(segment.file(), &mut [IoSlice::new(bytes)], position) {
+            if is_out_of_space(&error) {
+                return Err(ReceiveError::NoRoom(core.disk_full("storePathCommitLog")));
+            }
+            core.fail(format!("writing {} at byte {position} failed: {error}", segment.path().display()));
+            return Err(failed(core));
+        }
+        Counters::add(&core.progress.counters.batches, 1);
+        Counters::add(&core.progress.counters.bytes, bytes.len() as u64);
+        core.ahead.moved(to);
+        let from = core.tail.watermark();
+        let received = segment.position(from).zip(usize::try_from(to.saturating_sub(from)).ok());
+        let (position, len) = received.unwrap_or((position, bytes.len()));
+        let found = scan::advance(segment.bytes(position, len), from, file_end);
+        core.received_to(to, found.watermark, found.store_timestamp);
+        match found.unsound {
+            None => Ok(()),
+            Some(unsound) => {
+                tracing::error!("{unsound}");
+                state.unsound = Some(unsound.clone());
+                Err(ReceiveError::Unsound(unsound))
+            }
+        }
     }
 
     /// Wakes the receiver's thread when [`Receiver::durable`] moved.
-    pub fn watch_durable(&self) -> std::io::Result<LogWatch> {
+    pub fn watch_durable(&self) -> io::Result<LogWatch> {
         LogWatch::new(self.shared.core().clone(), Watched::Durable)
     }
 }
@@ -133,5 +215,72 @@ impl Receiver {
 impl Drop for Receiver {
     fn drop(&mut self) {
         self.core().received.taken.store(false, Ordering::SeqCst);
+    }
+}
+
+/// Whether anything may be taken.
+fn check(core: &Core, state: &State) -> Result<(), ReceiveError> {
+    if core.progress.is_failed() {
+        return Err(failed(core));
+    }
+    if state.closed || core.is_stopping() {
+        return Err(ReceiveError::ShuttingDown);
+    }
+    if let Some(reason) = &state.unfinished {
+        return Err(ReceiveError::CutUnfinished { reason: reason.clone() });
+    }
+    state.unsound.clone().map_or(Ok(()), |unsound| Err(ReceiveError::Unsound(unsound)))
+}
+
+fn failed(core: &Core) -> ReceiveError {
+    core.progress.failure().map_or(ReceiveError::ShuttingDown, |failure| ReceiveError::Failed(failure.clone()))
+}
+
+fn no_room(core: &Core, refused: PutRefused) -> ReceiveError {
+    if core.progress.is_failed() { failed(core) } else { ReceiveError::NoRoom(refused) }
+}
+
+fn io_error(action: &'static str, segment: &Segment, error: &io::Error) -> ReceiveError {
+    ReceiveError::Io { action, path: segment.path().to_path_buf(), problem: error.to_string() }
+}
+
+/// Makes the received end the watermark again: zeros, durably, over the bytes of what is not a whole record. Nobody has
+/// seen them, so they are not kept.
+fn drop_partial(core: &Core) -> Result<(), ReceiveError> {
+    let (watermark, end) = (core.tail.watermark(), core.tail.next());
+    let mut at = watermark;
+    while at < end {
+        let Some(segment) = core.segments.find(at) else { break };
+        let until = segment.end().min(end);
+        // Who syncs a file alone would take the word of a failed flush from those who have to hear it.
+        let mut turns = core.syncs.lock();
+        if turns.failed {
+            return Err(failed(core));
+        }
+        let mut position = segment.position(at).unwrap_or(0);
+        while at < until {
+            let len = usize::try_from(until - at).unwrap_or(ZEROS.len()).min(ZEROS.len());
+            let zeros = ZEROS.get(..len).unwrap_or(&[]);
+            let written = core.options.disk.write_all_at(segment.file(), &mut [IoSlice::new(zeros)], position);
+            written.map_err(|error| io_error("cut", &segment, &error))?;
+            position += len as u64;
+            at += len as i64;
+        }
+        if let Err(error) = core.options.disk.sync_data(segment.file()) {
+            turns.failed = true;
+            core.fail(format!("fdatasync of {} failed: {error}", segment.path().display()));
+            return Err(failed(core));
+        }
+    }
+    core.tail.follow(watermark, watermark, 0);
+    Ok(())
+}
+
+/// The store is being closed: nothing more is taken, and the log ends with a whole record.
+pub(crate) fn close(core: &Core) {
+    let mut state = core.received.state();
+    state.closed = true;
+    if let Err(error) = drop_partial(core) {
+        tracing::warn!(%error, "the last piece received stays behind the log's end; the next start cuts it");
     }
 }

@@ -57,7 +57,7 @@ pub(super) fn load(options: &StoreOptions) -> Result<Vec<Arc<Segment>>, OpenErro
 }
 
 /// Makes the first file of an empty log. Only its space is taken, so that a new store starts at once.
-pub(super) fn first_segment(options: &StoreOptions, base: i64) -> Result<Arc<Segment>, OpenError> {
+pub(crate) fn first_segment(options: &StoreOptions, base: i64) -> Result<Arc<Segment>, OpenError> {
     let path = options.commitlog_dir.join(file_name(base));
     let tmp = options.commitlog_dir.join(format!("{}{TMP_SUFFIX}", file_name(base)));
     let disk = &options.disk;

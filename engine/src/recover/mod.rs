@@ -12,6 +12,8 @@ mod queues;
 mod scan;
 mod start;
 
+pub(crate) use layout::first_segment;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
@@ -23,7 +25,7 @@ use crate::consume_queue::{ConsumeQueue, sync_path};
 use crate::error::OpenError;
 use crate::index::{Index, IndexOptions};
 use crate::io::drop_cache;
-use crate::options::StoreOptions;
+use crate::options::{StoreOptions, StoreRole};
 use crate::store::core::Recovered;
 use crate::store::queue_table::name_hash;
 use queues::Queues;
@@ -72,6 +74,8 @@ struct Walked {
     end: i64,
     /// The walk ended where nothing was written.
     met_zeros: bool,
+    /// The walk ended before valid records, which go.
+    met_damage: bool,
     store_timestamp: i64,
 }
 
@@ -129,7 +133,8 @@ pub(crate) fn recover(options: &StoreOptions) -> Result<(Recovered, OpenQueues, 
         Some(extension) if extension.boot != 0 && extension.boot == boot_hash() => SAME_BOOT_SEARCH_BYTES,
         _ => i64::MAX,
     };
-    let walked = walk(&log, &start, was_empty, search_bytes, &mut queues, &mut report)?;
+    let whole_to = whole_to(options, &checkpoint);
+    let walked = walk(&log, &start, was_empty, search_bytes, whole_to, &mut queues, &mut report)?;
     report.to = walked.end;
     if queues.needs_rebuild() {
         if !voided {
@@ -143,7 +148,8 @@ pub(crate) fn recover(options: &StoreOptions) -> Result<(Recovered, OpenQueues, 
     report.cut_bytes = {
         // Zeros behind a clean end, or in a file just made, need no second look.
         let sure = walked.met_zeros && (start.trusts_zeros || was_empty);
-        cut::cut_behind(options, &mut segments, walked.end, if sure { 0 } else { search_bytes })?
+        let reach = if walked.met_damage { i64::MAX } else { search_bytes };
+        cut::cut_behind(options, &mut segments, walked.end, if sure { 0 } else { reach })?
     };
     // What was read from the page cache may not be on the disk yet; from here on it counts as flushed.
     for segment in segments.iter().filter(|segment| segment.end() > start.from && segment.base() <= walked.end) {
@@ -240,17 +246,28 @@ fn open_index(
     Ok(Arc::new(index))
 }
 
+/// From where on damage is what a crash left out, and so the end of the log. On a slave that is everything the last
+/// checkpoint did not find durable: its log stays the beginning of the master's, without holes. A master keeps what lies
+/// behind, for nobody else has it.
+fn whole_to(options: &StoreOptions, checkpoint: &Checkpoint) -> i64 {
+    match (options.role, &checkpoint.extension) {
+        (StoreRole::Slave, Some(extension)) => extension.dispatched,
+        _ => i64::MAX,
+    }
+}
+
 /// Reads the log from the start on and dispatches every record.
 fn walk(
     log: &Log<'_>,
     start: &start::Start,
     is_new: bool,
     search_bytes: i64,
+    whole_to: i64,
     queues: &mut Queues,
     report: &mut RecoveryReport,
 ) -> Result<Walked, OpenError> {
     let mut at = start.from;
-    let mut walked = Walked { end: at, met_zeros: false, store_timestamp: 0 };
+    let mut walked = Walked { end: at, met_zeros: false, met_damage: false, store_timestamp: 0 };
     loop {
         match log.at(at) {
             Found::Record(record) => {
@@ -272,6 +289,15 @@ fn walk(
                 }
                 let limit = at.saturating_add(search_bytes);
                 let Some(next) = log.next_valid(at, limit) else { return Ok(walked) };
+                if at >= whole_to {
+                    tracing::warn!(
+                        from = at,
+                        next,
+                        "bytes a crash left out lie before messages received later; the log is cut there, the master sends them again"
+                    );
+                    walked.met_damage = true;
+                    return Ok(walked);
+                }
                 report.damaged.push(DamagedRange { from: at, to: next });
                 at = next;
             }

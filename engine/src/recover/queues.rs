@@ -7,7 +7,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use protocol::message::{Record, properties, sys_flag, tags_code};
+use protocol::message::Record;
 
 use super::scan::{Found, Log};
 use super::{DamagedRange, OpenQueues};
@@ -15,7 +15,7 @@ use crate::consume_queue::{self, ConsumeQueue, Unit};
 use crate::error::OpenError;
 use crate::options::StoreOptions;
 use crate::store::deleted::{self, Deleted};
-use crate::store::queue_table::{delay_ms, is_directory_name, name_hash, queue_hash};
+use crate::store::queue_table::{is_directory_name, name_hash, queue_hash, unit_of};
 use crate::store::rounds::Digest;
 
 /// Units checked against the log over all queues; more would make a start with many queues slow.
@@ -196,11 +196,7 @@ impl<'a> Queues<'a> {
     /// The record's queue, made if need be, and its unit; none for half and rolled back messages and for names no
     /// queue can have.
     fn target(&mut self, record: &Record<'_>) -> Option<(&mut Recovering, Unit)> {
-        let transaction = sys_flag::transaction(record.sys_flag);
-        if matches!(transaction, sys_flag::TRANSACTION_PREPARED | sys_flag::TRANSACTION_ROLLBACK) {
-            return None;
-        }
-        let queue_id = u32::try_from(record.queue_id).ok()?;
+        let (queue_id, unit) = unit_of(record, self.options)?;
         if record.physical_offset < self.deleted.until(record.topic, queue_id) {
             return None;
         }
@@ -222,12 +218,6 @@ impl<'a> Queues<'a> {
                 }
             }
         }
-        let tags_code = match delay_ms(record.topic, queue_id, self.options) {
-            Some(delay_ms) => record.store_timestamp.saturating_add(delay_ms),
-            None => record.property(properties::names::TAGS).map_or(0, tags_code),
-        };
-        let size = i32::try_from(record.total_size).ok()?;
-        let unit = Unit { physical_offset: record.physical_offset, size, tags_code };
         self.find(record).map(|queue| (queue, unit))
     }
 

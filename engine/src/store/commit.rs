@@ -8,14 +8,15 @@ use protocol::message;
 
 use super::ShardStore;
 use super::core::now_ms;
-use super::shard_store::{Arriving, Batch, PendingAck};
+use super::promise::Promise;
+use super::shard_store::{Arriving, Batch, PendingAck, PendingSlave};
 use super::types::{PutOutcome, PutStatus};
 use crate::commitlog::append::{self, WriteError};
 use crate::commitlog::tail::Piece;
 use crate::consume_queue::Unit;
 use crate::error::StoreFailed;
 use crate::io::is_out_of_space;
-use crate::options::FlushMode;
+use crate::options::{FlushMode, Replication};
 use crate::progress::Counters;
 
 /// Bytes a shard's batch buffer keeps when it is empty.
@@ -76,7 +77,9 @@ impl<A> ShardStore<A> {
 
     /// Gives every message of the batch its place, offset and time, and queues its ack and arrival.
     fn stamp(&mut self, timestamp: i64) {
-        let deadline = Instant::now() + self.core.options.sync_flush_timeout;
+        let now = Instant::now();
+        let deadline = now + self.core.options.sync_flush_timeout;
+        let replication = self.core.options.replication;
         let Batch { bytes, messages, units, pieces, .. } = &mut self.batch;
         let mut rest = &mut bytes[..];
         let mut messages = messages.iter_mut();
@@ -123,6 +126,15 @@ impl<A> ShardStore<A> {
                 if !more.is_empty() {
                     outcome.more = Some(more.into_boxed_slice());
                 }
+                if let (true, Replication::Sync { timeout, fall_behind_max }) = (unit.wait, replication) {
+                    if self.core.slaves.is_usable(physical, fall_behind_max) {
+                        let slave_deadline = now + timeout;
+                        let promise = Promise { end: physical, flush_deadline: deadline, slave_deadline };
+                        self.acks_slave.push_back(PendingSlave { promise, ack: unit.ack, outcome });
+                        continue;
+                    }
+                    outcome.status = PutStatus::SlaveNotAvailable;
+                }
                 let pending = PendingAck { end: physical, deadline, ack: unit.ack, outcome };
                 if unit.wait && self.core.options.flush == FlushMode::Sync {
                     self.acks_flushed.push_back(pending);
@@ -130,6 +142,10 @@ impl<A> ShardStore<A> {
                     self.acks_written.push_back(pending);
                 }
             }
+        }
+        drop(units);
+        if replication != Replication::Async {
+            self.tell_undecided();
         }
     }
 
@@ -181,7 +197,8 @@ impl<A> ShardStore<A> {
         Counters::add(&counters.bytes, self.batch.bytes.len() as u64);
         let start = self.batch.pieces.first().map_or(end, |piece| piece.offset);
         self.clear_batch();
-        self.core.complete(self.shard, start, end, !self.acks_flushed.is_empty());
+        let waits = !self.acks_flushed.is_empty() || !self.acks_slave.is_empty();
+        self.core.complete(self.shard, start, end, waits);
     }
 
     fn clear_batch(&mut self) {

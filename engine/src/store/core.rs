@@ -22,7 +22,7 @@ use crate::index::Index;
 use crate::lock::StoreLock;
 use crate::options::{FlushMode, Replication, StoreOptions};
 use crate::progress::Progress;
-use crate::receive::Received;
+use crate::receive::{Received, Reshape};
 use crate::recover::DamagedRange;
 use crate::slaves::Slaves;
 use crate::watch::{Watched, Watchers};
@@ -47,7 +47,10 @@ pub struct Core {
     /// Written by this process from here on, so in the page cache when it is young.
     pub(crate) own_from: i64,
     /// Ranges recovery found unreadable with records behind them, in order.
-    pub(crate) damaged: Vec<DamagedRange>,
+    damaged: Vec<DamagedRange>,
+    /// Behind this offset the ranges are of a log that was cut.
+    damaged_until: AtomicI64,
+    pub(crate) reshape: Reshape,
     /// Up to here the mapping's pages were given back, see [`Core::unmap_read`].
     unmapped: AtomicI64,
     stopping: AtomicBool,
@@ -109,6 +112,8 @@ impl Core {
             index: recovered.index,
             own_from: recovered.end,
             damaged: recovered.damaged,
+            damaged_until: AtomicI64::new(i64::MAX),
+            reshape: Reshape::default(),
             unmapped: AtomicI64::new(0),
             stopping: AtomicBool::new(false),
             _lock: lock,
@@ -156,24 +161,43 @@ impl Core {
         let Some(watermark) = self.tail.complete(from, to) else { return };
         self.written_watchers.moved(watermark, || self.tail.watermark());
         if self.options.shards > 1 {
-            self.progress.watermark_moved(shard);
+            self.progress.watermark_moved(Some(shard));
         }
         if self.wants_next_segment() {
             self.roll.ask();
         }
-        match self.options.flush {
-            FlushMode::Sync => {
-                if !waits || !flush_inline::sync(self, watermark) {
-                    self.flush_signal.call();
-                }
-            }
-            FlushMode::Async => {
-                let dirty = watermark.saturating_sub(self.progress.flushed());
-                if u64::try_from(dirty).unwrap_or(0) >= self.options.flush_step_bytes {
-                    self.flush_signal.call();
-                }
-            }
+        if !waits || !flush_inline::sync(self, watermark) {
+            self.call_flusher(watermark);
         }
+    }
+
+    fn call_flusher(&self, watermark: i64) {
+        let dirty = || u64::try_from(watermark.saturating_sub(self.progress.flushed())).unwrap_or(0);
+        if self.options.flush == FlushMode::Sync || dirty() >= self.options.flush_step_bytes {
+            self.flush_signal.call();
+        }
+    }
+
+    /// On a slave: says that bytes are received up to `end` and whole records up to `watermark`, the newest stored at
+    /// `store_timestamp`, ms.
+    pub(crate) fn received_to(&self, end: i64, watermark: i64, store_timestamp: i64) {
+        let moved = self.tail.watermark() < watermark;
+        self.tail.follow(end, watermark, store_timestamp);
+        if self.wants_next_segment() {
+            self.roll.ask();
+        }
+        if moved {
+            self.written_watchers.moved(watermark, || self.tail.watermark());
+            self.durable_watchers.moved(watermark, || self.durable());
+            self.progress.watermark_moved(None);
+            self.call_flusher(watermark);
+        }
+    }
+
+    /// On a slave whose log was cut: what was known of bytes behind `end` does not hold any more.
+    pub(crate) fn forget_from(&self, end: i64) {
+        self.damaged_until.fetch_min(end, Ordering::SeqCst);
+        self.unmapped.fetch_min(end, Ordering::SeqCst);
     }
 
     /// Publishes that everything up to `end` is durable.
@@ -236,8 +260,19 @@ impl Core {
 
     /// Whether bytes of `[from, from + size)` lie in a range recovery found unreadable.
     pub(crate) fn is_damaged(&self, from: i64, size: i64) -> bool {
-        let behind = self.damaged.partition_point(|range| range.to <= from);
-        self.damaged.get(behind).is_some_and(|range| range.from < from.saturating_add(size))
+        let damaged = self.damaged();
+        let behind = damaged.partition_point(|range| range.to <= from);
+        damaged.get(behind).is_some_and(|range| range.from < from.saturating_add(size))
+    }
+
+    /// Ranges recovery found unreadable with records behind them, in order.
+    pub(crate) fn damaged(&self) -> &[DamagedRange] {
+        if self.damaged.is_empty() {
+            return &[];
+        }
+        let until = self.damaged_until.load(Ordering::SeqCst);
+        let count = self.damaged.partition_point(|range| range.from < until);
+        self.damaged.get(..count).unwrap_or(&[])
     }
 
     /// The range of a record of `size` bytes at a physical offset, if all of it is kept, sound and in one file.

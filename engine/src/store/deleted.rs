@@ -75,6 +75,18 @@ impl Deleted {
     }
 }
 
+/// On a slave whose log is cut at `end`: what was noted of offsets behind it holds up to there only.
+pub(crate) fn limit(root: &Path, end: i64) -> io::Result<()> {
+    let deleted = Deleted::load(root, i64::MIN)?;
+    let entries =
+        || deleted.topics.iter().flat_map(|(topic, ids)| ids.iter().map(move |(id, at)| (&**topic, *id, *at)));
+    if entries().all(|(.., at)| at <= end) {
+        return Ok(());
+    }
+    let text = render(entries().map(|(topic, id, at)| (topic, id, at.min(end))));
+    crate::tables::write_durably(&path(root), text.as_bytes())
+}
+
 fn render<'a>(entries: impl Iterator<Item = (&'a str, u32, i64)>) -> String {
     let mut text = String::new();
     for (topic, queue_id, offset) in entries.filter(|(topic, ..)| !topic.contains(['\t', '\n', '\r'])) {

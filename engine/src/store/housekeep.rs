@@ -17,6 +17,8 @@ use crate::progress::Refuser;
 const WRITE_BACK_AGE: Duration = Duration::from_secs(1);
 /// Queues written in one housekeeping: some milliseconds when each has to be opened.
 const WRITE_SLICE: usize = 128;
+/// Bytes a slave's shard follows at a time before its last call.
+const FOLLOW_STEP: usize = 64 << 20;
 /// Queues looked at for expired files in one housekeeping.
 const EXPIRE_SLICE: usize = 16;
 
@@ -31,14 +33,15 @@ impl<A> ShardStore<A> {
         if self.writing.is_empty() && self.writing_round.is_none() {
             let (round, bound) = self.core.rounds.round();
             let old = self.last_write_back.is_none_or(|last| now.saturating_duration_since(last) >= WRITE_BACK_AGE);
-            if round != self.round {
+            let is_due = round != self.round && self.has_followed(bound);
+            if is_due {
                 self.writing_round = Some((round, bound));
             }
             if old {
                 self.last_write_back = Some(now);
                 self.warm.cool(&mut self.queues);
             }
-            if old || round != self.round {
+            if old || is_due {
                 self.writing.extend_from_slice(&self.dirty);
             }
         }
@@ -48,7 +51,7 @@ impl<A> ShardStore<A> {
         {
             self.round = round;
             let paths = self.paths_to_sync();
-            self.core.rounds.report(self.queues.digest(bound), paths);
+            self.core.rounds.report(round, self.queues.digest(bound), paths);
         }
         self.expire();
     }
@@ -152,6 +155,7 @@ impl<A> ShardStore<A> {
         if self.closed {
             return;
         }
+        while self.follow(FOLLOW_STEP) {}
         self.closed = true;
         let mut clean = self.commit().is_ok() && self.batch.write_again.is_none();
         for queue in self.queues.all_mut() {

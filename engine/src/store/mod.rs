@@ -11,6 +11,7 @@ mod follow;
 mod get;
 mod housekeep;
 mod open;
+mod promise;
 mod put;
 pub(crate) mod queue_table;
 pub(crate) mod rounds;
@@ -20,6 +21,7 @@ mod shared;
 pub(crate) mod testing;
 mod types;
 
+pub(crate) use get::next_file_start;
 pub use open::{Opened, ShardSeed, open, owner};
 pub use shard_store::ShardStore;
 pub use shared::Shared;

@@ -11,7 +11,7 @@ use crate::abort;
 use crate::consume_queue::ConsumeQueue;
 use crate::error::OpenError;
 use crate::lock::StoreLock;
-use crate::options::StoreOptions;
+use crate::options::{FlushWay, Replication, StoreOptions, StoreRole};
 use crate::recover::{self, RecoveryReport};
 
 /// An opened store. It is used after [`Opened::mark_running`].
@@ -76,7 +76,12 @@ fn make_dir(path: &Path) -> Result<(), OpenError> {
 
 /// Opens a store: takes the lock, loads what is there, recovers it (after a crash: from the last checkpoint on) and
 /// starts the store's threads. A missing store is made.
-pub fn open(options: StoreOptions) -> Result<Opened, OpenError> {
+pub fn open(mut options: StoreOptions) -> Result<Opened, OpenError> {
+    if options.role == StoreRole::Slave {
+        // Shards write nothing there, and whoever cuts the log can hold off a thread only.
+        options.flush_way = FlushWay::Thread;
+        options.replication = Replication::Async;
+    }
     options.check()?;
     for dir in [&options.root, &options.commitlog_dir, &options.consume_queue_dir, &options.index_dir] {
         make_dir(dir)?;

@@ -7,10 +7,12 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 
+use protocol::message::{Record, properties, sys_flag, tags_code};
+
 use super::rounds::Digest;
 use super::types::QueueSlot;
 use crate::checkpoint::{FNV_START, fnv1a};
-use crate::consume_queue::{ConsumeQueue, queue_dir};
+use crate::consume_queue::{ConsumeQueue, Unit, queue_dir};
 use crate::options::StoreOptions;
 
 /// The topic whose units carry delivery times.
@@ -217,6 +219,21 @@ impl Queue {
 pub(crate) fn delay_ms(topic: &str, queue_id: u32, options: &StoreOptions) -> Option<i64> {
     let level = i32::try_from(queue_id).unwrap_or(i32::MAX).saturating_add(1);
     (topic == SCHEDULE_TOPIC).then(|| options.delay_ms(level).unwrap_or(1000))
+}
+
+/// Queue id and unit of a record; none for half and rolled back messages, which have no place in a queue.
+pub(crate) fn unit_of(record: &Record<'_>, options: &StoreOptions) -> Option<(u32, Unit)> {
+    let transaction = sys_flag::transaction(record.sys_flag);
+    if matches!(transaction, sys_flag::TRANSACTION_PREPARED | sys_flag::TRANSACTION_ROLLBACK) {
+        return None;
+    }
+    let queue_id = u32::try_from(record.queue_id).ok()?;
+    let tags_code = match delay_ms(record.topic, queue_id, options) {
+        Some(delay_ms) => record.store_timestamp.saturating_add(delay_ms),
+        None => record.property(properties::names::TAGS).map_or(0, tags_code),
+    };
+    let size = i32::try_from(record.total_size).ok()?;
+    Some((queue_id, Unit { physical_offset: record.physical_offset, size, tags_code }))
 }
 
 /// A topic becomes part of a path only if it is one plain name.

@@ -77,11 +77,14 @@ impl Rounds {
         (round, self.bound.load(Ordering::Acquire))
     }
 
-    /// A shard's report for the open round.
-    pub(crate) fn report(&self, digest: Digest, paths: Vec<PathBuf>) {
+    /// A shard's report for a round.
+    pub(crate) fn report(&self, round: u64, digest: Digest, paths: Vec<PathBuf>) {
         let mut state = self.state();
-        state.reports += 1;
-        state.digest.join(digest);
+        // A round that was given up opens no other's.
+        if round == self.round.load(Ordering::Acquire) {
+            state.reports += 1;
+            state.digest.join(digest);
+        }
         state.paths.extend(paths);
         self.changed.notify_all();
     }
@@ -174,20 +177,23 @@ pub(crate) fn run(core: &Core) {
         if core.is_stopping() || core.progress.is_failed() || rounds.state().sync_failed {
             return;
         }
-        let (bound, timestamp) = core.tail.snapshot();
-        if (bound != written || hurry) && one_round(core, bound, timestamp) {
+        let Some((begun, (bound, timestamp))) = core.reshape.unchanged(|begun| (begun, core.tail.snapshot())) else {
+            continue;
+        };
+        if (bound != written || hurry) && one_round(core, begun, bound, timestamp) {
             written = bound;
         }
     }
 }
 
-/// One round up to `bound`; `true` if the checkpoint was written.
-fn one_round(core: &Core, bound: i64, timestamp: i64) -> bool {
+/// One round up to `bound`, as the log was after `begun` changes; `true` if the checkpoint was written.
+fn one_round(core: &Core, begun: u64, bound: i64, timestamp: i64) -> bool {
     let rounds = &core.rounds;
+    let is_over = || core.is_stopping() || core.progress.is_failed() || !core.reshape.is(begun);
     // Under ASYNC_FLUSH this is the flusher's interval; it need not be exact.
     let mut state = rounds.state();
     while core.progress.flushed() < bound {
-        if core.is_stopping() || core.progress.is_failed() {
+        if is_over() {
             return false;
         }
         state = rounds.wait(state, Duration::from_millis(20));
@@ -196,14 +202,15 @@ fn one_round(core: &Core, bound: i64, timestamp: i64) -> bool {
     rounds.bound.store(bound, Ordering::Release);
     rounds.round.fetch_add(1, Ordering::Release);
     while state.reports < rounds.shards {
-        if core.is_stopping() || core.progress.is_failed() {
+        if is_over() {
             return false;
         }
         state = rounds.wait(state, Duration::from_millis(500));
     }
     let digest = state.digest;
     drop(state);
-    rounds.sync_paths(core, || !core.is_stopping()) && write(core, bound, timestamp, digest, false)
+    rounds.sync_paths(core, || !core.is_stopping())
+        && core.reshape.unchanged(|now| now == begun && write(core, bound, timestamp, digest, false)) == Some(true)
 }
 
 /// Writes the checkpoint.

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::core::Core;
+use super::promise::Promise;
 use super::queue_table::{QueueTable, Warm};
 use super::types::{PutOutcome, QueueSlot};
 use super::{Shared, deleted};
@@ -57,6 +58,13 @@ pub(super) struct PendingAck<A> {
     pub(super) outcome: PutOutcome,
 }
 
+/// A put whose outcome waits for a slave, too.
+pub(super) struct PendingSlave<A> {
+    pub(super) promise: Promise,
+    pub(super) ack: A,
+    pub(super) outcome: PutOutcome,
+}
+
 /// A message not visible yet.
 pub(super) struct Arriving {
     pub(super) end: i64,
@@ -78,6 +86,8 @@ pub struct ShardStore<A> {
     pub(super) acks_written: VecDeque<PendingAck<A>>,
     /// Waiting for the flusher, in physical order.
     pub(super) acks_flushed: VecDeque<PendingAck<A>>,
+    /// Waiting for the flusher (or the watermark) and for a slave, in physical order.
+    pub(super) acks_slave: VecDeque<PendingSlave<A>>,
     /// Puts refused after they had been taken, because the file they needed could not be made.
     pub(super) acks_refused: Vec<(A, PutOutcome)>,
     pub(super) arriving: VecDeque<Arriving>,
@@ -94,6 +104,13 @@ pub struct ShardStore<A> {
     pub(super) expire_from: usize,
     pub(super) expired_log_min: i64,
     pub(super) closed: bool,
+    /// On a slave: up to where the log was followed, and where it ended at the last look.
+    pub(super) followed: i64,
+    pub(super) followed_to_see: i64,
+    /// On a slave: following cannot go on, and that was told.
+    pub(super) follow_stopped: bool,
+    /// On a slave: changes of the log carried out so far.
+    pub(super) reshaped: u64,
     _one_thread: PhantomData<*const ()>,
 }
 
@@ -118,6 +135,7 @@ impl<A> ShardStore<A> {
             },
             acks_written: VecDeque::new(),
             acks_flushed: VecDeque::new(),
+            acks_slave: VecDeque::new(),
             acks_refused: Vec::new(),
             arriving: VecDeque::new(),
             dirty: Vec::new(),
@@ -130,6 +148,10 @@ impl<A> ShardStore<A> {
             expire_from: 0,
             expired_log_min: core.segments.log_min(),
             closed: false,
+            followed: core.tail.watermark(),
+            followed_to_see: -1,
+            follow_stopped: false,
+            reshaped: core.reshape.announced(),
             shared,
             core,
             _one_thread: PhantomData,

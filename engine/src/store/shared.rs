@@ -13,13 +13,13 @@ use crate::commitlog::prepare::TMP_SUFFIX;
 use crate::commitlog::segment::LogRange;
 use crate::error::{OpenError, PutRefused, StoreFailed};
 use crate::index::{Follower, LogReader};
-use crate::options::{FlushWay, StoreOptions};
+use crate::options::{FlushWay, StoreOptions, StoreRole};
 use crate::progress::{Counters, Refuser};
 use crate::receive::Receiver;
 use crate::recover::DamagedRange;
 use crate::slaves::SlaveProgress;
 use crate::watch::{LogWatch, Watched};
-use crate::{abort, clean};
+use crate::{abort, clean, receive};
 
 /// See the module's head.
 pub struct Shared {
@@ -34,10 +34,7 @@ impl Shared {
     pub(crate) fn start(core: Arc<Core>) -> Result<Arc<Self>, OpenError> {
         let shared =
             Arc::new(Self { core, threads: Mutex::default(), follower: Mutex::default(), stopped: Mutex::new(false) });
-        let index_dir = &shared.core.options.index_dir;
-        let follower = shared.core.index.clone().start_follower(shared.core.clone());
-        let follower = follower.map_err(|error| OpenError::io("follow the log for the index in", index_dir, error))?;
-        *shared.follower.lock().unwrap_or_else(PoisonError::into_inner) = Some(follower);
+        shared.start_follower()?;
         shared.spawn("store-prepare", crate::commitlog::prepare::run)?;
         shared.spawn("store-ahead", crate::commitlog::ahead::run)?;
         shared.spawn("store-checkpoint", rounds::run)?;
@@ -46,6 +43,14 @@ impl Shared {
             shared.spawn(crate::commitlog::flush::THREAD, crate::commitlog::flush::run_on_thread)?;
         }
         Ok(shared)
+    }
+
+    pub(crate) fn start_follower(&self) -> Result<(), OpenError> {
+        let index_dir = &self.core.options.index_dir;
+        let follower = self.core.index.clone().start_follower(self.core.clone());
+        let follower = follower.map_err(|error| OpenError::io("follow the log for the index in", index_dir, error))?;
+        *self.follower.lock().unwrap_or_else(PoisonError::into_inner) = Some(follower);
+        Ok(())
     }
 
     fn spawn(&self, name: &'static str, body: fn(&Core)) -> Result<(), OpenError> {
@@ -159,6 +164,15 @@ impl Shared {
         Receiver::take(self)
     }
 
+    /// Physical offset up to which every message has its place in a consume queue. On a slave the shards follow the
+    /// log, see [`crate::ShardStore::follow`]; on a master it is the written end.
+    pub fn dispatched(&self) -> i64 {
+        match self.core.options.role {
+            StoreRole::Master => self.core.tail.watermark(),
+            StoreRole::Slave => self.core.progress.followed().min(self.core.tail.watermark()),
+        }
+    }
+
     /// Registers what wakes a shard when another thread moved an offset the shard waits for. Called on that thread:
     /// it must only wake.
     pub fn on_progress(&self, shard: usize, wake: Box<dyn Fn() + Send + Sync>) {
@@ -182,7 +196,7 @@ impl Shared {
 
     /// Ranges of the log that hold no readable record although records follow, as found at the start.
     pub fn damaged(&self) -> &[DamagedRange] {
-        &self.core.damaged
+        self.core.damaged()
     }
 
     /// Deletes expired files now, whatever the hour (request 329).
@@ -201,6 +215,9 @@ impl Shared {
         let core = &self.core;
         core.progress.refuse(Refuser::Closing, Some(PutRefused::ShuttingDown));
         self.end_threads();
+        if core.options.role == StoreRole::Slave {
+            receive::close(core);
+        }
         if let Some(failure) = self.failure() {
             return Err(failure);
         }
@@ -219,7 +236,8 @@ impl Shared {
             tracing::warn!("the store stops with consume queues that are not durable; the next start recovers it");
             return Ok(());
         }
-        let Some(digest) = core.rounds.closing_digest().filter(|_| core.tail.next() == end) else {
+        let is_whole = core.tail.next() == end && self.dispatched() == end;
+        let Some(digest) = core.rounds.closing_digest().filter(|_| is_whole) else {
             tracing::warn!("the store stops without every shard having closed; the next start recovers it");
             return Ok(());
         };
@@ -269,7 +287,7 @@ impl Shared {
         let _ = self.core.options.disk.sync_dir(&self.core.options.commitlog_dir);
     }
 
-    fn stop_follower(&self) {
+    pub(crate) fn stop_follower(&self) {
         let follower = self.follower.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(follower) = follower {
             follower.stop();

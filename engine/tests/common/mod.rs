@@ -1,6 +1,8 @@
 //! What the store's tests share: a directory, a small store driven on one thread, and words to put and read.
 #![allow(dead_code)]
 
+pub mod slave;
+
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -60,6 +62,9 @@ impl Drop for Dir {
 }
 
 pub const SEGMENT: u64 = 16 << 10;
+
+/// What a slave's shard looks at in a turn: little, so that steps end inside files.
+const FOLLOW_BYTES: usize = 1000;
 
 /// A small store: 16 KiB segments, consume queue files of 50 units, no index.
 pub fn options(root: &Path) -> StoreOptions {
@@ -165,6 +170,7 @@ impl Rig {
     /// One turn of every shard.
     pub fn turn(&mut self) {
         for store in &mut self.stores {
+            store.follow(FOLLOW_BYTES);
             let _ = store.commit();
         }
         self.collect();

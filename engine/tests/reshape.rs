@@ -1,0 +1,217 @@
+//! Taking back what a slave received: nothing readable is deleted, nothing cut comes back, copying goes on.
+
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use common::slave::{beside, boundaries, contents, feed, log_bytes, master, messages, settle, slave_options};
+use common::{Dir, Rig, SEGMENT, msg, records};
+use engine::io::{Disk, Faults};
+use engine::{GetStatus, ReceiveError};
+
+/// Directories set aside beside one, in order.
+fn set_aside(root: &Path, name: &str) -> Vec<PathBuf> {
+    let prefix = format!("{name}.aside-");
+    let entries = fs::read_dir(root).expect("listed").map(|entry| entry.expect("listed").path());
+    let is_it = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&prefix));
+    let mut paths: Vec<_> = entries.filter(is_it).collect();
+    paths.sort();
+    paths
+}
+
+/// A slave with all of a log, and that log.
+fn full_slave(dir: &Dir, log: &[u8], shards: usize) -> Rig {
+    let mut options = slave_options(dir.path());
+    (options.shards, options.index.enable) = (shards, true);
+    let mut slave = Rig::open(options);
+    let mut receiver = slave.shared.receiver().expect("a slave");
+    feed(&mut receiver, log, 5000).expect("taken");
+    settle(&mut slave);
+    slave
+}
+
+/// Cut anywhere, even inside a record or at a file's first byte, the slave ends at the boundary before, durably, serves
+/// what is left, and takes another master's log from there on.
+#[test]
+fn a_cut_log_goes_on_with_other_bytes() {
+    let master_dir = Dir::new("cut-master");
+    let common = messages(70);
+    let mut old = master(master_dir.path(), &common);
+    let fork_dir = Dir::new("cut-fork");
+    let log = log_bytes(&old);
+    let ends = boundaries(&log);
+    let segment = SEGMENT as i64;
+    assert!(log.len() as i64 > 2 * segment);
+    let all_old = contents(&mut old);
+    let places = [0, 1, ends[3], ends[3] + 1, segment - 1, segment, segment + 1, 2 * segment, log.len() as i64 - 1];
+    for (number, place) in places.into_iter().enumerate() {
+        let to = ends[ends.partition_point(|end| *end <= place) - 1];
+        // Another master that has the same log up to the cut, and goes on differently.
+        let dir = Dir::new("cut-slave");
+        let mut slave = full_slave(&dir, &log, 1 + number % 2);
+        assert_eq!(contents(&mut slave), all_old);
+        let (_, held) = slave.get("A", 0, 0);
+        let held_before = records(&held);
+        let mut receiver = slave.shared.receiver().expect("a slave");
+        assert_eq!(beside(&mut slave, &mut receiver, |receiver| receiver.cut_to(place)), Ok(to), "{place}");
+        assert_eq!((receiver.end(), receiver.watermark(), receiver.durable()), (to, to, to), "{place}");
+        assert_eq!(records(&held), held_before, "who holds a range still reads what it was");
+        let aside = set_aside(dir.path(), "commitlog");
+        let kept = fs::read(aside[0].join(format!("{:020}", to / segment * segment))).expect("the old file");
+        let base = (to / segment * segment) as usize;
+        let old_part = &log[base..log.len().min(base + segment as usize)];
+        assert!(kept[..old_part.len()] == *old_part, "{place}: set aside whole");
+        slave.turn();
+        let prefix =
+            |list: &[(String, u32, Vec<(i64, Vec<u8>)>)]| list.iter().map(|queue| queue.2.len()).sum::<usize>();
+        assert!(prefix(&contents(&mut slave)) < prefix(&all_old) || to == log.len() as i64);
+        assert!(log_bytes(&slave) == log[..to as usize]);
+        drop(receiver);
+        if number % 3 == 0 {
+            slave.kill();
+        } else {
+            drop(slave.stop());
+        }
+        // What was cut does not come back with a start.
+        let mut options = slave_options(dir.path());
+        options.shards = 1 + number % 2;
+        let mut slave = Rig::open(options);
+        assert_eq!((slave.report.to, slave.report.damaged.len()), (to, 0), "{place}");
+        // The other master: the same messages up to the cut, then one that is not in the old log.
+        let fork = Dir::new("cut-other");
+        let mut other = Rig::open(common::options(fork.path()));
+        let same = ends.partition_point(|end| *end <= to) - 1;
+        let mut sent = 0;
+        while other.shared.watermark() < to && sent < same {
+            other.send_ok(&common[sent]);
+            sent += 1;
+        }
+        let mut receiver = slave.shared.receiver().expect("a slave");
+        // Times differ between two masters, so the fork's bytes are the old ones with its own behind them.
+        for body in 0..30 {
+            other.send_ok(&msg("A", 1, vec![body; 700]));
+        }
+        let other_log = log_bytes(&other);
+        let shared_part = other_log.len().min(to as usize);
+        let mut fork_log = log[..shared_part].to_vec();
+        fork_log.extend_from_slice(&other_log[shared_part..]);
+        feed(&mut receiver, &fork_log, 900).expect("taken");
+        settle(&mut slave);
+        assert!(log_bytes(&slave) == fork_log);
+        assert_eq!(contents(&mut slave), contents(&mut other), "{place}");
+        drop(receiver);
+        drop(slave.stop());
+    }
+    drop(fork_dir);
+}
+
+/// An emptied slave keeps all it had beside, and may begin anywhere a file begins.
+#[test]
+fn an_emptied_store_begins_anew_and_keeps_the_old_one_aside() {
+    let master_dir = Dir::new("clear-master");
+    let mut rig = master(master_dir.path(), &messages(70));
+    let log = log_bytes(&rig);
+    let dir = Dir::new("clear-slave");
+    let mut slave = full_slave(&dir, &log, 2);
+    let mut receiver = slave.shared.receiver().expect("a slave");
+    let segment = SEGMENT as i64;
+    let (start, end) = (0, log.len() as i64);
+    assert_eq!(receiver.begin_at(segment), Err(ReceiveError::NotEmpty { start, end }));
+    assert_eq!(beside(&mut slave, &mut receiver, engine::Receiver::clear), Ok(()));
+    assert_eq!((receiver.start(), receiver.end(), receiver.durable()), (0, 0, 0));
+    let aside = set_aside(dir.path(), "commitlog");
+    for base in (0..end).step_by(SEGMENT as usize) {
+        let old = fs::read(aside[0].join(format!("{base:020}"))).expect("kept");
+        let part = &log[base as usize..log.len().min((base + segment) as usize)];
+        assert!(old[..part.len()] == *part);
+    }
+    assert_eq!(set_aside(dir.path(), "consumequeue").len(), 1);
+    assert_eq!(set_aside(dir.path(), "index").len(), 1);
+    for (topic, queue_id, found) in contents(&mut slave) {
+        assert_eq!(found, [], "{topic} {queue_id}");
+    }
+    assert_eq!(slave.get("A", 0, 0).0.status, GetStatus::NoMessageInQueue);
+    let not = ReceiveError::NotFileStart { offset: segment + 1, file_size: segment };
+    assert_eq!(receiver.begin_at(segment + 1), Err(not));
+    assert_eq!(receiver.begin_at(-segment), Err(ReceiveError::NotFileStart { offset: -segment, file_size: segment }));
+    assert_eq!(beside(&mut slave, &mut receiver, |receiver| receiver.begin_at(segment)), Ok(()));
+    assert_eq!((receiver.start(), receiver.end()), (segment, segment));
+    assert!(receiver.append(0, &log[..10]).is_err());
+    feed(&mut receiver, &log, 3000).expect("taken");
+    settle(&mut slave);
+    // Queues begin in the middle and have the master's offsets.
+    let want: Vec<_> = contents(&mut rig)
+        .into_iter()
+        .map(|(topic, queue_id, list)| {
+            let store = rig.store(&topic, queue_id);
+            let slot = store.queue(&topic, queue_id);
+            let is_kept = |offset: i64, store: &mut engine::ShardStore<u64>| {
+                store.locate(slot, offset).is_some_and(|(physical, _)| physical >= segment)
+            };
+            let kept = list.into_iter().filter(|(offset, _)| is_kept(*offset, store)).collect::<Vec<_>>();
+            (topic, queue_id, kept)
+        })
+        .collect();
+    assert_eq!(contents(&mut slave), want);
+    drop(receiver);
+    slave.kill();
+    let mut options = slave_options(dir.path());
+    options.shards = 2;
+    let mut slave = Rig::open(options);
+    assert_eq!((slave.shared.log_min(), slave.report.to, slave.report.damaged.len()), (segment, end, 0));
+    assert_eq!(contents(&mut slave), want);
+    drop(slave.stop());
+}
+
+/// A cut that fails on its way lets nothing in before one succeeded; the old log is still there for a start.
+#[test]
+fn a_cut_that_fails_is_finished_before_anything_is_taken() {
+    let master_dir = Dir::new("fail-master");
+    let log = log_bytes(&master(master_dir.path(), &messages(60)));
+    let ends = boundaries(&log);
+    let dir = Dir::new("fail-slave");
+    let faults = Arc::new(Faults::default());
+    let mut options = slave_options(dir.path());
+    options.disk = Disk::with_faults(faults.clone());
+    let mut slave = Rig::open(options.clone());
+    let mut receiver = slave.shared.receiver().expect("a slave");
+    feed(&mut receiver, &log, 5000).expect("taken");
+    settle(&mut slave);
+    faults.fail_allocations(0, 1, 28);
+    let place = ends[4];
+    let error = beside(&mut slave, &mut receiver, |receiver| receiver.cut_to(place)).expect_err("no space");
+    assert!(matches!(error, ReceiveError::Io { .. }), "{error}");
+    let refused = receiver.append(receiver.end(), &log[..1]);
+    assert!(matches!(refused, Err(ReceiveError::CutUnfinished { .. })), "{refused:?}");
+    let copy = dir.copy("fail-copy");
+    let started = Rig::open(slave_options(copy.path()));
+    assert!(started.shared.watermark() >= place, "a crash here leaves a longer log, not a shorter one");
+    assert!(log.starts_with(&log_bytes(&started)));
+    drop(started);
+    assert_eq!(beside(&mut slave, &mut receiver, |receiver| receiver.cut_to(place)), Ok(place));
+    feed(&mut receiver, &log, 5000).expect("taken");
+    settle(&mut slave);
+    assert!(log_bytes(&slave) == log);
+    drop(receiver);
+    drop(slave.stop());
+    assert_eq!(Rig::open(options).report.to, log.len() as i64);
+}
+
+/// A store that shuts down while a cut waits for its shards does not hang, and neither does the receiver.
+#[test]
+fn a_cut_ends_with_the_store() {
+    let master_dir = Dir::new("stop-master");
+    let log = log_bytes(&master(master_dir.path(), &messages(20)));
+    let dir = Dir::new("stop-slave");
+    let slave = full_slave(&dir, &log, 1);
+    let mut receiver = slave.shared.receiver().expect("a slave");
+    let shared = slave.shared.clone();
+    let thread = std::thread::spawn(move || receiver.cut_to(10));
+    // No shard turns; the stop is what ends the wait.
+    let stopped = std::thread::spawn(move || shared.stop());
+    assert_eq!(thread.join().expect("no panic"), Err(ReceiveError::ShuttingDown));
+    stopped.join().expect("no panic").expect("stopped");
+    drop(slave);
+}

@@ -1,0 +1,255 @@
+//! SYNC_MASTER: what a put waits for, what it is told, and when its message may be read.
+
+mod common;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use common::{Dir, Rig, msg, options, sync};
+use engine::io::{Disk, Faults};
+use engine::{FlushMode, GetStatus, PutStatus, Replication, ReportRefused, StoreOptions};
+
+const LONG: Duration = Duration::from_secs(60);
+const SHORT: Duration = Duration::from_millis(20);
+
+fn replicated(dir: &Dir, flush: FlushMode, timeout: Duration) -> StoreOptions {
+    let mut options = options(dir.path());
+    options.flush = flush;
+    options.sync_flush_timeout = LONG;
+    options.replication = Replication::Sync { timeout, fall_behind_max: 10_000 };
+    options
+}
+
+/// Outcomes given so far, in order.
+fn told(rig: &mut Rig) -> Vec<(u64, PutStatus)> {
+    rig.turn();
+    rig.outcomes.drain(..).map(|(ack, outcome)| (ack, outcome.status)).collect()
+}
+
+fn put(rig: &mut Rig, body: &str, wait: bool) -> u64 {
+    let ack = rig.put(&[msg("T", 0, body)], wait).expect("taken");
+    rig.turn();
+    ack
+}
+
+#[test]
+fn an_ack_and_a_read_wait_for_a_slave() {
+    let dir = Dir::new("slave-ack");
+    let mut rig = Rig::open(replicated(&dir, FlushMode::Async, LONG));
+    let shared = rig.shared.clone();
+    shared.slaves().link_up(1, 0).expect("up");
+    let first = put(&mut rig, "first", true);
+    let second = put(&mut rig, "second", true);
+    let quick = put(&mut rig, "does not wait", false);
+    assert_eq!(told(&mut rig), [(quick, PutStatus::Ok)]);
+    assert_eq!(rig.get("T", 0, 0).0.status, GetStatus::NoMessageInQueue, "not even what did not wait: the log's order");
+    assert_eq!((shared.readable(), rig.pending()), (0, 2));
+    assert!(shared.record(0).is_none(), "nor by its physical offset");
+    let end = shared.watermark();
+    let length = shared.log_range(0, 4).expect("sent to the slave all the same").bytes().to_vec();
+    let first_end = i64::from(u32::from_be_bytes(length.try_into().expect("four")));
+    shared.slaves().report(1, first_end - 1).expect("taken");
+    assert_eq!(told(&mut rig), []);
+    shared.slaves().report(1, first_end).expect("taken");
+    assert_eq!(told(&mut rig), [(first, PutStatus::Ok)]);
+    assert_eq!((rig.arrivals.len(), shared.readable()), (1, first_end));
+    shared.slaves().report(1, end).expect("taken");
+    assert_eq!(told(&mut rig), [(second, PutStatus::Ok)]);
+    assert_eq!((rig.arrivals.len(), shared.readable()), (3, end));
+    assert_eq!(rig.read_all("T", 0).len(), 3);
+    assert_eq!(shared.slaves().replicated(), Some(end));
+    assert_eq!(rig.stop(), []);
+}
+
+/// Code 11: nobody waits, the message is stored as the flush mode promises and can be read then.
+#[test]
+fn without_a_usable_slave_the_answer_comes_with_the_flush() {
+    let dir = Dir::new("slave-none");
+    let faults = Arc::new(Faults::default());
+    let mut options = replicated(&dir, FlushMode::Sync, LONG);
+    options.disk = Disk::with_faults(faults.clone());
+    let mut rig = Rig::open(options);
+    faults.hold_syncs();
+    let ack = put(&mut rig, "nobody", true);
+    faults.wait_for_held_sync();
+    assert_eq!((told(&mut rig), rig.arrivals.len()), (vec![], 0), "its flush comes first");
+    faults.release_syncs();
+    rig.until("the answer", |rig| !rig.outcomes.is_empty());
+    assert_eq!(told(&mut rig), [(ack, PutStatus::SlaveNotAvailable)]);
+    rig.until("the message", |rig| rig.arrivals.len() == 1);
+    let shared = rig.shared.clone();
+    // A slave that has nothing yet is too far behind once the log is long enough.
+    shared.slaves().link_up(7, 0).expect("up");
+    let near = rig.put(&[msg("T", 0, vec![1; 9_000])], true).expect("taken");
+    let far = rig.put(&[msg("T", 0, vec![1; 2_000])], true).expect("taken");
+    rig.until("the answer", |rig| !rig.outcomes.is_empty());
+    assert_eq!(told(&mut rig), [(far, PutStatus::SlaveNotAvailable)]);
+    rig.until("the flush", |rig| rig.shared.flushed() == rig.shared.watermark());
+    assert_eq!(rig.arrivals.len(), 1, "the one before it is not decided");
+    shared.slaves().report(7, shared.watermark()).expect("taken");
+    assert_eq!(told(&mut rig), [(near, PutStatus::Ok)]);
+    assert_eq!(rig.arrivals.len(), 3);
+    drop(rig.stop());
+}
+
+/// Whichever of flush and slave comes last, the ack comes with it.
+#[test]
+fn both_promises_are_waited_for_in_any_order() {
+    for slave_first in [true, false] {
+        let dir = Dir::new("slave-order");
+        let faults = Arc::new(Faults::default());
+        let mut options = replicated(&dir, FlushMode::Sync, LONG);
+        options.disk = Disk::with_faults(faults.clone());
+        let mut rig = Rig::open(options);
+        let shared = rig.shared.clone();
+        shared.slaves().link_up(1, 0).expect("up");
+        faults.hold_syncs();
+        let ack = put(&mut rig, "both", true);
+        faults.wait_for_held_sync();
+        let end = shared.watermark();
+        if slave_first {
+            shared.slaves().report(1, end).expect("taken");
+            assert_eq!((told(&mut rig), shared.readable()), (vec![], 0));
+            faults.release_syncs();
+        } else {
+            faults.release_syncs();
+            rig.until("the flush", |rig| rig.shared.flushed() == end);
+            assert_eq!((told(&mut rig), shared.readable(), rig.arrivals.len()), (vec![], 0, 0));
+            shared.slaves().report(1, end).expect("taken");
+        }
+        rig.until("the ack", |rig| !rig.outcomes.is_empty());
+        assert_eq!(told(&mut rig), [(ack, PutStatus::Ok)]);
+        rig.until("the message", |rig| rig.arrivals.len() == 1);
+        drop(rig.stop());
+    }
+}
+
+/// Codes 12 and 10, and which of them when both times are up.
+#[test]
+fn a_promise_that_is_not_kept_in_time_is_told() {
+    let check = |flush_time: Duration, slave_time: Duration, flush: bool, slave: bool, want: PutStatus| {
+        let dir = Dir::new("slave-late");
+        let faults = Arc::new(Faults::default());
+        let mut options = replicated(&dir, FlushMode::Sync, slave_time);
+        options.sync_flush_timeout = flush_time;
+        options.disk = Disk::with_faults(faults.clone());
+        let mut rig = Rig::open(options);
+        let shared = rig.shared.clone();
+        shared.slaves().link_up(1, 0).expect("up");
+        faults.hold_syncs();
+        let ack = put(&mut rig, "late", true);
+        if slave {
+            shared.slaves().report(1, shared.watermark()).expect("taken");
+        }
+        if flush {
+            faults.release_syncs();
+        }
+        rig.until("the answer", |rig| !rig.outcomes.is_empty());
+        assert_eq!(told(&mut rig), [(ack, want)], "flush {flush}, slave {slave}");
+        let counters = shared.counters();
+        let late = counters.slave_timeouts.load(Ordering::Relaxed) + counters.flush_timeouts.load(Ordering::Relaxed);
+        assert_eq!(late, 1);
+        faults.release_syncs();
+        rig.until("the message, which is read like any other", |rig| rig.arrivals.len() == 1);
+        assert_eq!(rig.read_all("T", 0), [(0, b"late".to_vec())]);
+        assert_eq!(rig.stop(), [], "one answer only");
+    };
+    check(LONG, SHORT, true, false, PutStatus::SlaveTimeout);
+    check(SHORT, LONG, false, true, PutStatus::FlushTimeout);
+    check(SHORT, SHORT, false, false, PutStatus::SlaveTimeout);
+}
+
+/// A report of what the slave cannot have decides nothing.
+#[test]
+fn a_forged_report_decides_nothing() {
+    let dir = Dir::new("slave-forged");
+    let mut rig = Rig::open(replicated(&dir, FlushMode::Async, LONG));
+    let shared = rig.shared.clone();
+    let before = put(&mut rig, "before", true);
+    assert_eq!(told(&mut rig), [(before, PutStatus::SlaveNotAvailable)]);
+    let start = shared.watermark();
+    shared.slaves().link_up(3, start).expect("up");
+    let ack = put(&mut rig, "pending", true);
+    let end = shared.watermark();
+    let refused = |reported| Err(ReportRefused::Outside { id: 3, reported, start, end });
+    for reported in [end + 1, i64::MAX, start - 1, 0, -1] {
+        assert_eq!(shared.slaves().report(3, reported), refused(reported));
+    }
+    assert_eq!(shared.slaves().report(4, end), Err(ReportRefused::NoSuchLink { id: 4 }));
+    assert!(shared.slaves().link_up(5, end + 1).is_err(), "a slave that is ahead");
+    // It claims to have all of it, before it was sent anything over this link.
+    shared.slaves().link_up(6, end).expect("up");
+    shared.slaves().report(6, end).expect("that much is possible");
+    assert_eq!((told(&mut rig), shared.slaves().replicated()), (vec![], None));
+    shared.slaves().report(3, end).expect("the honest one");
+    assert_eq!(told(&mut rig), [(ack, PutStatus::Ok)]);
+    drop(rig.stop());
+}
+
+/// A link that goes leaves those who wait waiting; what comes after it has no slave; a new link serves both.
+#[test]
+fn a_link_that_goes_down_keeps_nobody_from_an_answer() {
+    let dir = Dir::new("slave-down");
+    let mut rig = Rig::open(replicated(&dir, FlushMode::Async, LONG));
+    let shared = rig.shared.clone();
+    shared.slaves().link_up(1, 0).expect("up");
+    let waits = put(&mut rig, "waits", true);
+    shared.slaves().link_down(1);
+    assert_eq!(shared.slaves().links(), 0);
+    let alone = put(&mut rig, "alone", true);
+    assert_eq!(told(&mut rig), [(alone, PutStatus::SlaveNotAvailable)]);
+    assert_eq!(rig.arrivals.len(), 0, "in the log's order");
+    shared.slaves().link_up(2, 0).expect("up");
+    shared.slaves().report(2, shared.watermark()).expect("taken");
+    assert_eq!(told(&mut rig), [(waits, PutStatus::Ok)]);
+    assert_eq!(rig.arrivals.len(), 2);
+    shared.slaves().link_down(2);
+    let late = put(&mut rig, "late", true);
+    assert_eq!(told(&mut rig), [(late, PutStatus::SlaveNotAvailable)], "what was acknowledged once is no slave");
+    drop(rig.stop());
+}
+
+#[test]
+fn a_stop_answers_everybody() {
+    let dir = Dir::new("slave-stop");
+    let mut rig = Rig::open(sync(replicated(&dir, FlushMode::Sync, LONG)));
+    rig.shared.slaves().link_up(1, 0).expect("up");
+    let ack = put(&mut rig, "pending", true);
+    let outcomes: Vec<_> = rig.stop().into_iter().map(|(ack, outcome)| (ack, outcome.status)).collect();
+    assert_eq!(outcomes, [(ack, PutStatus::SlaveTimeout)]);
+    let mut rig = Rig::open(options(dir.path()));
+    assert_eq!(rig.read_all("T", 0), [(0, b"pending".to_vec())]);
+    drop(rig.stop());
+}
+
+/// With several shards what one of them has undecided holds back what the others have behind it, and lets it go by a
+/// wake.
+#[test]
+fn shards_read_in_the_order_of_the_log() {
+    let dir = Dir::new("slave-shards");
+    let mut options = replicated(&dir, FlushMode::Async, LONG);
+    options.shards = 2;
+    let mut rig = Rig::open(options);
+    let shared = rig.shared.clone();
+    let woken = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    for shard in 0..2 {
+        let woken = woken.clone();
+        shared.on_progress(shard, Box::new(move || drop(woken.fetch_add(1, Ordering::SeqCst))));
+    }
+    shared.slaves().link_up(1, 0).expect("up");
+    let [first, second] = [0, 1].map(|queue_id| {
+        let ack = rig.put(&[msg("T", queue_id, "x")], queue_id == 0).expect("taken");
+        rig.turn();
+        ack
+    });
+    assert_eq!(told(&mut rig), [(second, PutStatus::Ok)]);
+    assert_eq!(rig.arrivals.len(), 0);
+    let before = woken.load(Ordering::SeqCst);
+    shared.slaves().report(1, shared.watermark()).expect("taken");
+    assert!(woken.load(Ordering::SeqCst) > before, "who waits for a slave is woken");
+    assert_eq!(told(&mut rig), [(first, PutStatus::Ok)]);
+    rig.turn();
+    assert_eq!(rig.arrivals.len(), 2);
+    drop(rig.stop());
+}
