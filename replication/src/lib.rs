@@ -2,3 +2,5 @@
 //!
 //! Owns the replication links and what is known about the other end. Knows no producer, consumer or request handler.
 //! Runs on ordinary threads: a slave that catches up reads pages from the disk, which no shard may wait for.
+
+pub mod ha;

@@ -1,0 +1,211 @@
+//! One link of a slave from plan to end, and what follows from its end.
+//!
+//! Owns the log and the pauses between links. Runs on the slave's thread. Must not know what is in a frame.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use protocol::message::layout;
+
+use super::client::Board;
+use super::copy::Copy;
+use super::ending::{CopyEnd, SlaveEnd};
+use super::options::{Resync, SlaveOptions};
+use super::plan::{Own, Plan, Start, plan};
+use super::seam::{LogExtent, LogSink, MasterFacts, SinkError};
+use super::slave::{Rules, Session};
+use super::socket;
+use super::state::SlavePhase;
+
+/// What to do next.
+pub(super) enum Outcome {
+    /// Begin anew at once.
+    Again,
+    /// Begin anew after a pause.
+    After(Duration),
+}
+
+/// See the module's head.
+pub(super) struct Attempts {
+    options: SlaveOptions,
+    sink: Box<dyn LogSink>,
+    facts: Box<dyn MasterFacts>,
+    /// The next pause.
+    pause: Duration,
+    /// The master's log ended here, short of ours, since then.
+    ahead_since: Option<(i64, Instant)>,
+}
+
+impl Attempts {
+    pub(super) fn new(options: SlaveOptions, sink: Box<dyn LogSink>, facts: Box<dyn MasterFacts>) -> Self {
+        Self { pause: options.retry_min, options, sink, facts, ahead_since: None }
+    }
+
+    /// Plans a link and runs it.
+    pub(super) fn attempt(&mut self, board: &Board, master: SocketAddr) -> Outcome {
+        board.offsets(&*self.sink);
+        if let Some(why) = self.sink.unsound() {
+            return self.stuck(board, SlavePhase::Unsound { why });
+        }
+        board.passing(SlavePhase::Asking);
+        let facts = self.facts.extent();
+        if let Ok(LogExtent { max, .. }) = facts {
+            board.master_ends_at(max);
+        }
+        let own = Own {
+            start: self.sink.start(),
+            end: self.sink.end(),
+            durable: self.sink.durable(),
+            file_size: self.sink.file_size(),
+        };
+        let plan = plan(own, facts.as_ref().ok().copied(), self.options.initial, self.options.overlap);
+        if !matches!(plan, Plan::Ahead { .. }) {
+            self.ahead_since = None;
+        }
+        match plan {
+            Plan::Link(start) => self.link(board, master, start),
+            Plan::FetchFirst => match self.fetch_first() {
+                Ok(()) => Outcome::Again,
+                Err(why) => self.lost(board, why),
+            },
+            Plan::NeedFacts => {
+                let why = facts.err().unwrap_or_default();
+                self.lost(board, format!("an empty slave has to know where the master's log begins, but {why}"))
+            }
+            Plan::FileSize { first } => {
+                let file_size = self.sink.file_size();
+                self.stuck(board, SlavePhase::OtherFiles { first, file_size })
+            }
+            Plan::Ahead { master } => self.ahead(board, master),
+            Plan::BehindFirst { first } => self.unlike(board, SlavePhase::BehindFirst { own: own.end, first }),
+        }
+    }
+
+    /// Fetches the record at offset 0, for a report of 0 would mean the master's last file.
+    fn fetch_first(&mut self) -> Result<(), String> {
+        let record = self.facts.record_at(0)?;
+        let number = |at: usize| Some(u32::from_be_bytes(*record.get(at..)?.first_chunk()?));
+        let physical = record.get(layout::PHYSICAL_OFFSET..).and_then(|bytes| bytes.first_chunk());
+        let is_record = number(layout::TOTAL_SIZE).is_some_and(|size| size as usize == record.len())
+            && matches!(number(layout::MAGIC), Some(layout::MESSAGE_MAGIC | layout::MESSAGE_MAGIC_V2))
+            && physical.is_some_and(|bytes| i64::from_be_bytes(*bytes) == 0)
+            && record.len() as u64 <= self.sink.file_size();
+        if !is_record {
+            return Err(format!("the master's answer for the record at offset 0 ({} bytes) is not that", record.len()));
+        }
+        let taken = self.sink.begin_at(0).and_then(|()| self.sink.append(0, &record));
+        taken.map_err(|error| error.to_string())
+    }
+
+    fn link(&mut self, board: &Board, master: SocketAddr, start: Start) -> Outcome {
+        board.passing(SlavePhase::Connecting);
+        let connected = socket::connect(master, self.options.connect_timeout, board.waker())
+            .and_then(|socket| socket.set_nodelay(true).map(|()| socket));
+        let socket = match connected {
+            Ok(socket) => socket,
+            Err(_) if board.is_called() => return Outcome::Again,
+            Err(error) => return self.lost(board, format!("{master} does not answer: {error}")),
+        };
+        board.linked();
+        let rules = Rules {
+            heartbeat: self.options.heartbeat,
+            housekeeping: self.options.housekeeping,
+            body_max: self.options.body_max,
+            file_size: self.sink.file_size().max(1),
+            #[cfg(feature = "planted-bug")]
+            bug: self.options.bug,
+        };
+        let mut copy = Copy {
+            sink: &mut *self.sink,
+            board,
+            session: Session::new(Instant::now(), rules, start),
+            resync: self.options.resync,
+            ahead_patience: self.options.ahead_patience,
+            has_brought: false,
+        };
+        let end = copy.run(socket);
+        if copy.has_brought {
+            self.pause = self.options.retry_min;
+        }
+        board.rate(0);
+        board.offsets(&*self.sink);
+        self.ended(board, end)
+    }
+
+    fn ended(&mut self, board: &Board, end: CopyEnd) -> Outcome {
+        let own = self.sink.end();
+        if let Some(why) = self.sink.unsound() {
+            return self.stuck(board, SlavePhase::Unsound { why });
+        }
+        match end {
+            CopyEnd::Called => Outcome::Again,
+            CopyEnd::Failed(why) => self.lost(board, why),
+            CopyEnd::Decided(SlaveEnd::FileSize { offset, file_size, .. }) => {
+                self.stuck(board, SlavePhase::OtherFiles { first: offset, file_size })
+            }
+            CopyEnd::Decided(end) => self.lost(board, end.to_string()),
+            CopyEnd::Diverged { at } => self.unlike(board, SlavePhase::Diverged { at, own }),
+            CopyEnd::Ahead { master } => self.unlike(board, SlavePhase::Ahead { own, master }),
+            CopyEnd::Sink(SinkError::NoSpace(why) | SinkError::Final(why)) => {
+                board.ended(why.clone());
+                board.phase(SlavePhase::StoreRefuses { why });
+                Outcome::After(self.options.retry_max)
+            }
+            CopyEnd::Sink(SinkError::Refused(why)) => self.lost(board, why),
+        }
+    }
+
+    /// The master's log is too short to be compared. A master may be between two states, so ours is not given up at once.
+    fn ahead(&mut self, board: &Board, master: i64) -> Outcome {
+        let phase = SlavePhase::Ahead { own: self.sink.end(), master };
+        let now = Instant::now();
+        match self.ahead_since {
+            Some((at, since)) if at == master => {
+                if now.saturating_duration_since(since) >= self.options.ahead_patience {
+                    return self.unlike(board, phase);
+                }
+            }
+            _ => self.ahead_since = Some((master, now)),
+        }
+        self.stuck(board, phase)
+    }
+
+    /// Our log is no beginning of the master's: keep it and say so, or set it aside and begin anew.
+    fn unlike(&mut self, board: &Board, phase: SlavePhase) -> Outcome {
+        if self.options.resync == Resync::Never {
+            return self.stuck(board, phase);
+        }
+        match self.sink.set_aside() {
+            Ok(place) => {
+                tracing::warn!("slave: haResync=aside: its log is set aside ({place}) and copied anew, because {phase}");
+                board.ended(phase.to_string());
+                board.phase(SlavePhase::Asking);
+                board.offsets(&*self.sink);
+                self.ahead_since = None;
+                Outcome::Again
+            }
+            Err(error) => {
+                let why = format!("its log cannot be set aside: {error}");
+                board.phase(SlavePhase::StoreRefuses { why });
+                Outcome::After(self.options.retry_max)
+            }
+        }
+    }
+
+    /// Nothing gets better by itself, but an operator may do something at the master: looked at again now and then.
+    fn stuck(&mut self, board: &Board, phase: SlavePhase) -> Outcome {
+        board.ended(phase.to_string());
+        board.phase(phase);
+        Outcome::After(self.options.retry_max)
+    }
+
+    fn lost(&mut self, board: &Board, why: String) -> Outcome {
+        board.ended(why.clone());
+        if !board.is_stuck() {
+            board.phase(SlavePhase::Lost { why });
+        }
+        let pause = self.pause;
+        self.pause = (pause * 2).min(self.options.retry_max);
+        Outcome::After(pause)
+    }
+}
