@@ -5,14 +5,16 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use broker::process::{self, ConfigFile};
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use config::Role;
 use nameserver::NamesrvOptions;
 
 /// RocketMQ's nameserver and broker in one process.
 #[derive(Debug, Parser)]
-#[command(name = "ringmq", version)]
+#[command(name = "ringmq", version, args_conflicts_with_subcommands = true)]
 struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// Directory of the store and of the nameserver's files
     #[arg(long, default_value = "./data")]
     data: PathBuf,
@@ -33,12 +35,34 @@ struct Args {
     print: bool,
 }
 
+/// Without one of these nameserver and broker are started.
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Plan a cluster of several hosts
+    Cluster {
+        #[command(subcommand)]
+        cluster: ringmq::cluster::command::Cluster,
+    },
+}
+
 #[global_allocator]
 static HEAP: shard::CountingHeap = shard::CountingHeap;
 
 fn main() -> ExitCode {
     let began = Instant::now();
     let args = Args::parse();
+    if let Some(Command::Cluster { cluster }) = &args.command {
+        return match ringmq::cluster::command::run(cluster) {
+            Ok(text) => {
+                print!("{text}");
+                ExitCode::SUCCESS
+            }
+            Err(why) => {
+                eprintln!("ringmq cluster: {why}");
+                ExitCode::FAILURE
+            }
+        };
+    }
     shard::signals::block();
     match run(&args, began) {
         Ok(code) => code,
