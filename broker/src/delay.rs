@@ -96,8 +96,11 @@ impl DelayLevels {
     }
 }
 
-/// Hands out what is due. Called every tick.
+/// Hands out what is due. Called every tick. A slave's master does it for it: what it delivers comes with the log.
 pub fn deliver(core: &mut Core) {
+    if core.env.options.is_slave() {
+        return;
+    }
     let now_ms = core.now_ms;
     let env = core.env.clone();
     let mut levels = std::mem::take(&mut core.delay.levels);

@@ -40,6 +40,10 @@ fn has_no_body(code: i32) -> bool {
             | request::UPDATE_AND_CREATE_TOPIC
             | request::DELETE_TOPIC_IN_BROKER
             | request::DELETE_SUBSCRIPTIONGROUP
+            | request::GET_ALL_TOPIC_CONFIG
+            | request::GET_ALL_CONSUMER_OFFSET
+            | request::GET_ALL_DELAY_OFFSET
+            | request::GET_ALL_SUBSCRIPTIONGROUP_CONFIG
     )
 }
 
@@ -72,6 +76,9 @@ pub fn handle(core: &mut Core, call: &Call<'_>) -> Handled {
             "service not available now: the broker is shutting down",
         ));
     }
+    if let Some(refusal) = crate::role::refusal(&core.env.options, call.command.code) {
+        return Err(refusal);
+    }
     match call.command.code {
         request::SEND_MESSAGE | request::SEND_MESSAGE_V2 | request::SEND_BATCH_MESSAGE => {
             send_message::handle(core, call)
@@ -101,6 +108,9 @@ pub fn handle(core: &mut Core, call: &Call<'_>) -> Handled {
         request::DELETE_SUBSCRIPTIONGROUP => admin(core, call, group_admin::delete),
         request::GET_SUBSCRIPTIONGROUP_CONFIG => home(core, call, group_admin::get),
         request::GET_ALL_SUBSCRIPTIONGROUP_CONFIG => home(core, call, group_admin::get_all),
+        request::GET_ALL_CONSUMER_OFFSET => home(core, call, copy_tables::progress),
+        request::GET_ALL_DELAY_OFFSET => copy_tables::delay(core, call),
+        request::GET_BROKER_HA_STATUS => ha_status::handle(core, call),
         request::GET_BROKER_RUNTIME_INFO => home(core, call, runtime_info::handle),
         code => Err(Refusal::new(response::REQUEST_CODE_NOT_SUPPORTED, not_supported(code))),
     }

@@ -71,6 +71,10 @@ pub struct Env {
     pub stopping: AtomicBool,
     /// What nameservers are told.
     pub registration: crate::registrar::Registration,
+    /// Where a slave's master is.
+    pub master: crate::master::MasterPlace,
+    /// This broker's ends of replication.
+    pub replicas: crate::replicas::Replicas,
     /// When this process began, ms.
     pub boot_ms: i64,
 }

@@ -5,8 +5,10 @@
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
-use config::{BrokerSettings, FlushDiskType, FlushWay, SegmentPrepare, StoreSettings};
-use engine::{FlushMode, IndexConfig, PreparePolicy, RetentionOptions, StoreOptions, TransferLimits};
+use config::{BrokerRole, BrokerSettings, FlushDiskType, FlushWay, SegmentPrepare, StoreSettings};
+use engine::{
+    FlushMode, IndexConfig, PreparePolicy, Replication, RetentionOptions, StoreOptions, StoreRole, TransferLimits,
+};
 
 use crate::options::BrokerOptions;
 use crate::topics::TopicPolicy;
@@ -23,8 +25,11 @@ pub fn options(settings: &BrokerSettings, config_text: String) -> Result<BrokerO
         cluster: settings.cluster_name.clone(),
         name: settings.broker_name.clone(),
         id: settings.broker_id,
+        role: settings.broker_role,
+        replication: settings.replication.clone(),
         advertised,
         ha_advertised: format!("{}:{}", settings.broker_ip2, settings.ha_listen_port),
+        ha_listen: SocketAddr::new(bind, settings.ha_listen_port),
         listen: vec![SocketAddr::new(bind, settings.listen_port), SocketAddr::new(bind, settings.vip_port)],
         nameservers: settings.namesrv_addrs.clone(),
         register_period_ms: settings.register_interval_ms.clamp(10_000, 60_000),
@@ -53,7 +58,6 @@ pub fn options(settings: &BrokerSettings, config_text: String) -> Result<BrokerO
         long_polling: settings.long_polling_enable,
         short_polling_ms: i64::try_from(settings.short_polling_ms).unwrap_or(i64::MAX),
         notify_consumers: settings.notify_consumer_ids_changed_enable,
-        slave_read: false,
         delay_levels_ms: settings.store.delay_levels_ms.clone(),
         progress_interval_ms: i64::try_from(settings.consumer_offset_flush_interval_ms).unwrap_or(i64::MAX),
         delay_interval_ms: i64::try_from(settings.store.delay_offset_flush_interval_ms).unwrap_or(i64::MAX),
@@ -62,8 +66,9 @@ pub fn options(settings: &BrokerSettings, config_text: String) -> Result<BrokerO
         memory_distance_bytes: TransferLimits::default().memory_distance_bytes,
         config_dir: settings.store.config_dir.clone(),
         config_file: settings.config_file.clone(),
-        store: store(&settings.store, settings.shards),
-        flush_on_ring: settings.store.flush_way == FlushWay::Ring,
+        store: store(settings),
+        // What a slave flushes comes from a thread.
+        flush_on_ring: settings.store.flush_way == FlushWay::Ring && settings.broker_role != BrokerRole::Slave,
         cpus: cpus(settings),
         holds_max: HOLDS_MAX,
         server: settings.server.clone(),
@@ -71,7 +76,8 @@ pub fn options(settings: &BrokerSettings, config_text: String) -> Result<BrokerO
     })
 }
 
-fn store(settings: &StoreSettings, shards: usize) -> StoreOptions {
+fn store(broker: &BrokerSettings) -> StoreOptions {
+    let (settings, shards): (&StoreSettings, usize) = (&broker.store, broker.shards);
     let ms = Duration::from_millis;
     let mut options = StoreOptions::at(&settings.root);
     options.commitlog_dir = settings.commitlog_dir.clone();
@@ -90,6 +96,17 @@ fn store(settings: &StoreSettings, shards: usize) -> StoreOptions {
         FlushWay::Thread => engine::FlushWay::Thread,
         FlushWay::Inline => engine::FlushWay::Inline,
         FlushWay::Auto => engine::FlushWay::Auto,
+    };
+    options.role = match broker.broker_role {
+        BrokerRole::Slave => StoreRole::Slave,
+        BrokerRole::AsyncMaster | BrokerRole::SyncMaster => StoreRole::Master,
+    };
+    options.replication = match broker.broker_role {
+        BrokerRole::SyncMaster => Replication::Sync {
+            timeout: ms(broker.replication.slave_timeout_ms),
+            fall_behind_max: broker.replication.fall_behind_max,
+        },
+        BrokerRole::AsyncMaster | BrokerRole::Slave => Replication::Async,
     };
     options.flush_interval = ms(settings.flush_interval_ms);
     options.sync_flush_timeout = ms(settings.sync_flush_timeout_ms);

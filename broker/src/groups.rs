@@ -9,14 +9,28 @@ use std::sync::Arc;
 use protocol::body::{DataVersion, SubscriptionGroupConfig, SubscriptionGroupWrapper};
 use protocol::topic as names;
 
+use crate::mesh::TableChange;
+
 /// Auto-creation stops at this many groups.
 const AUTO_CREATE_GROUPS_MAX: usize = 200_000;
+
+/// Groups by name.
+pub type Groups = BTreeMap<String, Arc<SubscriptionGroupConfig>>;
+
+/// A broker's groups at one moment.
+#[derive(Clone, Debug)]
+pub struct GroupSnapshot {
+    /// Every group.
+    pub groups: Groups,
+    /// The version that belongs to them.
+    pub version: DataVersion,
+}
 
 /// The master table of subscription groups.
 #[derive(Debug)]
 pub struct GroupTable {
     auto_create: bool,
-    groups: BTreeMap<String, Arc<SubscriptionGroupConfig>>,
+    groups: Groups,
     version: DataVersion,
 }
 
@@ -74,6 +88,21 @@ impl GroupTable {
         was
     }
 
+    /// Takes another broker's table with its version; what differs, or `None` when it is this one already.
+    pub fn replace(&mut self, other: GroupSnapshot) -> Option<Vec<TableChange>> {
+        if self.version == other.version {
+            return None;
+        }
+        let gone = self.groups.keys().filter(|name| !other.groups.contains_key(*name));
+        let mut changes: Vec<_> =
+            gone.map(|name| TableChange::GroupRemoved { group: name.clone(), remove_progress: false }).collect();
+        let differs = |group: &Arc<SubscriptionGroupConfig>| self.groups.get(&group.group_name) != Some(group);
+        changes.extend(other.groups.values().filter(|group| differs(group)).cloned().map(TableChange::Group));
+        self.groups = other.groups;
+        self.version = other.version;
+        Some(changes)
+    }
+
     /// Every group, by name.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<SubscriptionGroupConfig>> {
         self.groups.values()
@@ -110,5 +139,19 @@ mod tests {
         assert!(closed.get_or_create(1, "g").is_none());
         assert!(closed.get_or_create(1, "CID_RMQ_SYS_TRANS").is_some());
         assert!(closed.get("TOOLS_CONSUMER").is_some());
+    }
+
+    #[test]
+    fn a_slave_takes_its_masters_table() {
+        let mut master = GroupTable::new(true, None);
+        master.get_or_create(5, "g");
+        let mut slave = GroupTable::new(true, None);
+        slave.get_or_create(3, "own");
+        let snapshot = GroupSnapshot { groups: master.groups.clone(), version: master.version };
+        let changes = slave.replace(snapshot.clone()).expect("another version");
+        let text = format!("{changes:?}");
+        assert!(changes.len() == 2 && text.contains("\"own\"") && text.contains("\"g\""), "{text}");
+        assert_eq!((slave.version, &slave.groups), (master.version, &master.groups));
+        assert!(slave.replace(snapshot).is_none(), "the same version is the same table");
     }
 }

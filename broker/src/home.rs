@@ -20,8 +20,9 @@ use crate::counters::{Samples, Totals};
 use crate::env::Env;
 use crate::groups::GroupTable;
 use crate::locks::LockTable;
-use crate::mesh::{GroupSubscriptions, Subscription, TableChange, ToShard};
+use crate::mesh::{Copied, GroupSubscriptions, Subscription, TableChange, ToShard};
 use crate::offsets::Committed;
+use crate::startup::Tables;
 use crate::tables::{Job, Table, TableWriter, Ticket};
 use crate::topics::{NoTopic, TopicTable, sys_flag};
 
@@ -86,17 +87,16 @@ pub struct Home {
 
 impl Home {
     /// The home shard's state with what was loaded.
-    pub fn new(env: Arc<Env>, topics: TopicTable, groups: GroupTable, progress: Progress, writer: TableWriter) -> Self {
-        let delay_written = env.delay_offsets.iter().map(|offset| offset.load(Ordering::Relaxed)).collect();
+    pub(crate) fn new(env: Arc<Env>, tables: Tables, writer: TableWriter) -> Self {
         let locks = LockTable::new(env.options.lock_life_ms);
         Home {
             env,
-            topics,
-            groups,
+            topics: tables.topics,
+            groups: tables.groups,
             clients: ClientRegistry::default(),
             locks,
             samples: Samples::default(),
-            progress: Arc::new(progress),
+            progress: Arc::new(tables.progress),
             writer,
             writes: [WriteState::default(); 4],
             pending: VecDeque::new(),
@@ -106,7 +106,7 @@ impl Home {
             progress_dirty: false,
             progress_at_ms: 0,
             delay_at_ms: 0,
-            delay_written,
+            delay_written: tables.delay,
             scan_at_ms: 0,
             sample_at_ms: 0,
         }
@@ -185,6 +185,10 @@ impl Home {
 
     /// Sets the order flag of exactly these topics, as the nameservers have it configured.
     pub fn set_ordered(&mut self, now_ms: i64, ordered: &BTreeSet<String>) {
+        // A slave's come with its master's table, whose version it keeps.
+        if self.env.options.is_slave() {
+            return;
+        }
         let changed: Vec<_> =
             self.topics.iter().filter(|topic| topic.order != ordered.contains(&topic.topic_name)).cloned().collect();
         for topic in changed {
@@ -193,6 +197,18 @@ impl Home {
             let topic = self.topics.put(now_ms, topic);
             self.change(Table::Topics, TableChange::Topic(topic));
         }
+    }
+
+    /// Takes the master's tables over (slaves only): what the other shards see of them once they are durable.
+    pub fn copied(&mut self, copied: Copied) {
+        let (table, changes) = match copied {
+            Copied::Topics(topics) => (Table::Topics, self.topics.replace(topics)),
+            Copied::Groups(groups) => (Table::Groups, self.groups.replace(groups)),
+        };
+        let Some(changes) = changes else { return };
+        tracing::info!(file = table.file_name(), changes = changes.len(), "table copied from the master");
+        let ticket = self.touch(table);
+        self.pending.extend(changes.into_iter().map(|change| (ticket, change)));
     }
 
     /// The ticket to wait for until a group exists; `None` when it may not be made.
@@ -284,7 +300,10 @@ impl Home {
             while index < self.pending.len() {
                 if concerned(&self.pending[index].0) {
                     if let Some((_, change)) = self.pending.remove(index) {
-                        topics_changed |= matches!(change, TableChange::Topic(_) | TableChange::TopicRemoved(_));
+                        topics_changed |= matches!(
+                            change,
+                            TableChange::Topic(_) | TableChange::TopicRemoved(_) | TableChange::TopicForgotten(_)
+                        );
                         core.publish(change);
                     }
                 } else {
@@ -317,6 +336,9 @@ impl Home {
 
     /// Takes progress in that shards export.
     pub fn progress_changed(&mut self, changes: Vec<Committed>) {
+        if changes.is_empty() {
+            return;
+        }
         let progress = Arc::make_mut(&mut self.progress);
         for change in changes {
             match change.queue_offset {

@@ -12,8 +12,10 @@ use protocol::body::{SubscriptionData, SubscriptionGroupConfig, TopicConfig};
 use remoting::net::{AcceptedFd, ConnId};
 
 use crate::call::{Forwarded, ReplyTo};
+use crate::groups::GroupSnapshot;
 use crate::offsets::Committed;
 use crate::tables::Ticket;
+use crate::topics::TopicSnapshot;
 
 /// A message to a shard, from another shard or from one of the broker's ordinary threads.
 #[derive(Debug)]
@@ -31,6 +33,10 @@ pub enum ToShard {
     Delivered { level: usize, queue_offset: i64, stored: bool },
     /// The home shard changed a table; the change is durable.
     Table(TableChange),
+    /// A table of the master's, for a slave (home only).
+    Copied(Copied),
+    /// The master's progress on queues of this shard, for a slave.
+    ProgressCopied(Vec<Committed>),
     /// Progress committed on another shard, for consumerOffset.json (home only).
     Progress(Vec<Committed>),
     /// A client's connection is gone (home only).
@@ -70,6 +76,15 @@ pub struct Reply {
     pub ranges: Vec<LogRange>,
 }
 
+/// A table as a slave's master has it.
+#[derive(Debug)]
+pub enum Copied {
+    /// topics.json
+    Topics(TopicSnapshot),
+    /// subscriptionGroup.json
+    Groups(GroupSnapshot),
+}
+
 /// A change of a broker-wide table.
 #[derive(Clone, Debug)]
 pub enum TableChange {
@@ -77,6 +92,9 @@ pub enum TableChange {
     Topic(Arc<TopicConfig>),
     /// A topic is gone, its consume queues with it.
     TopicRemoved(String),
+    /// A slave's master no longer has this topic. Its consume queues stay: the log, which runs ahead of the tables, may
+    /// hold messages of the topic made again.
+    TopicForgotten(String),
     /// A group is new or differs.
     Group(Arc<SubscriptionGroupConfig>),
     /// A group is gone; its progress too if asked.

@@ -5,6 +5,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use config::{BrokerRole, ReplicationSettings};
+
 /// Settings of one broker, fixed while it runs.
 #[derive(Clone)]
 pub struct BrokerOptions {
@@ -14,10 +16,16 @@ pub struct BrokerOptions {
     pub name: String,
     /// `brokerId`; 0 is the master.
     pub id: i64,
+    /// `brokerRole`.
+    pub role: BrokerRole,
+    /// What master and slaves agree on: the `ha…` keys and those of reading from slaves.
+    pub replication: ReplicationSettings,
     /// brokerIP1 and listenPort: what clients are told, part of store hosts and message ids.
     pub advertised: SocketAddr,
     /// brokerIP2 and haListenPort: what slaves are told.
     pub ha_advertised: String,
+    /// Where a master listens for slaves: listenPort + 1.
+    pub ha_listen: SocketAddr,
     /// Where to listen; the first is listenPort, the second the VIP port listenPort − 2.
     pub listen: Vec<SocketAddr>,
     /// Nameserver addresses `host:port`.
@@ -52,8 +60,6 @@ pub struct BrokerOptions {
     pub short_polling_ms: i64,
     /// `notifyConsumerIdsChangedEnable`.
     pub notify_consumers: bool,
-    /// `slaveReadEnable`.
-    pub slave_read: bool,
     /// `messageDelayLevel`, ms each.
     pub delay_levels_ms: Vec<i64>,
     /// `flushConsumerOffsetInterval`, ms.
@@ -86,4 +92,11 @@ pub struct BrokerOptions {
     pub lock_life_ms: i64,
     /// All settings as text, for request 26 and `-p`.
     pub config_text: String,
+}
+
+impl BrokerOptions {
+    /// Whether this broker copies a master instead of taking messages itself.
+    pub fn is_slave(&self) -> bool {
+        self.role == BrokerRole::Slave
+    }
 }

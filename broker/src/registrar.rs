@@ -3,7 +3,8 @@
 //! Owns one ordinary thread and one connection a nameserver; must not touch a shard. Each registers
 //! at start, every `registerNameServerPeriod`, at once on change, and again as soon as a lost
 //! nameserver is back: nameservers forget a broker whose connection closes. A change sends only the
-//! changed topics; where there are many topics, the periodic registration first asks whether the
+//! changed topics; a slave sends none, for no nameserver takes a slave's, and learns from the answer where its master
+//! is; where there are many topics, the periodic registration first asks whether the
 //! nameserver's version is still ours (request 322, which also refreshes it), so that tens of
 //! thousands of topics do not travel every thirty seconds.
 
@@ -31,6 +32,8 @@ const MANY_TOPICS: usize = 2_000;
 const COMPRESS_BYTES: usize = 8 << 20;
 /// How often a lost nameserver is looked for.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// How often a slave asks a nameserver that has not named its master yet.
+const ASK_FOR_MASTER: Duration = Duration::from_secs(3);
 
 struct State {
     snapshot: Option<TopicSnapshot>,
@@ -119,20 +122,33 @@ struct Registrar {
     told: Option<TopicSnapshot>,
     counted: bool,
     complained: bool,
+    /// A slave's: this nameserver's last answer named the master.
+    names_master: bool,
 }
 
 type Failure = Box<dyn std::error::Error>;
 
 impl Registrar {
     fn new(env: Arc<Env>, number: usize, address: String) -> Self {
-        Registrar { env, number, address, channel: None, told: None, counted: false, complained: false }
+        Registrar {
+            env,
+            number,
+            address,
+            channel: None,
+            told: None,
+            counted: false,
+            complained: false,
+            names_master: false,
+        }
     }
 
     fn run(mut self) {
-        let period = Duration::from_millis(self.env.options.register_period_ms);
+        let full_period = Duration::from_millis(self.env.options.register_period_ms);
         let mut seen = 0;
         let mut last = None;
         loop {
+            let searching = self.env.options.is_slave() && !self.names_master;
+            let period = if searching { full_period.min(ASK_FOR_MASTER) } else { full_period };
             let (snapshot, generation, stopping) = {
                 let mut state = self.env.registration.state.lock().unwrap_or_else(PoisonError::into_inner);
                 let due = |last: Option<Instant>| last.is_none_or(|at| at.elapsed() >= period);
@@ -210,11 +226,16 @@ impl Registrar {
     }
 
     fn register(&mut self, snapshot: &TopicSnapshot, changed: bool) -> Result<(), Failure> {
-        let ask_first = snapshot.topics.len() >= MANY_TOPICS || !self.env.options.force_register;
+        let is_slave = self.env.options.is_slave();
+        // Only a registration's answer names the master.
+        let ask_first = !is_slave && (snapshot.topics.len() >= MANY_TOPICS || !self.env.options.force_register);
         if !changed && ask_first && !self.version_changed(&snapshot.version)? {
             return Ok(());
         }
         let wrapper = match &self.told {
+            _ if is_slave => {
+                TopicConfigSerializeWrapper { data_version: snapshot.version, ..TopicConfigSerializeWrapper::default() }
+            }
             Some(told) if changed => {
                 let fresh = snapshot
                     .topics
@@ -244,6 +265,20 @@ impl Registrar {
         if command.code != response::SUCCESS {
             let remark = command.remark.as_ref().map(|text| text.to_string()).unwrap_or_default();
             return Err(format!("the nameserver answers code {}: {remark}", command.code).into());
+        }
+        if is_slave {
+            let address = command.fields.get("masterAddr").filter(|text| !text.is_empty());
+            let ha_address = command.fields.get("haServerAddr").filter(|text| !text.is_empty());
+            self.names_master = address.is_some() && ha_address.is_some();
+            if self.env.master.said(self.number, address.as_deref(), ha_address.as_deref()) {
+                let now = self.env.master.now();
+                tracing::info!(
+                    nameserver = self.address,
+                    master = now.address,
+                    replication = now.ha_address,
+                    "the master's place is known"
+                );
+            }
         }
         // Which topics are ordered is the first nameserver's to say (Java 4.9.7: updateOrderTopicConfig); without a body it
         // has no such configuration.

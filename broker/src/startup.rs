@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use config::BrokerRole;
 use engine::{RecoveryReport, ShardSeed};
 use protocol::body::{
     Body, ConsumerOffsetTable, DelayOffsetTable, SubscriptionGroupWrapper, TopicConfigSerializeWrapper,
@@ -25,10 +26,13 @@ use crate::counters::ShardCounters;
 use crate::env::{Env, Inbox};
 use crate::groups::GroupTable;
 use crate::home::{Home, Progress};
+use crate::master::MasterPlace;
 use crate::mesh::{TableChange, ToShard};
+use crate::metadata;
 use crate::offload::Offload;
 use crate::options::BrokerOptions;
 use crate::registrar::{self, Registration};
+use crate::replicas::Replicas;
 use crate::service::BrokerService;
 use crate::tables::{Table, TableWriter};
 use crate::topics::TopicTable;
@@ -46,8 +50,8 @@ const TICK: Duration = Duration::from_millis(10);
 pub enum StartError {
     /// io_uring or locked memory is missing.
     Machine(shard::Unavailable),
-    /// An address cannot be listened on.
-    Bind(BindError),
+    /// An address cannot be listened on: why, and the ports this broker takes.
+    Bind(BindError, String),
     /// The store cannot be opened.
     Store(engine::OpenError),
     /// A table of `config/` and its backup are both unusable.
@@ -60,9 +64,9 @@ impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             StartError::Machine(error) => error.fmt(f),
-            StartError::Bind(error) => write!(
+            StartError::Bind(error, ports) => write!(
                 f,
-                "{error}; the broker takes listenPort and the VIP port listenPort - 2 (and keeps listenPort + 1 for slaves): give this broker another listenPort"
+                "{error}; this broker takes {ports}: where another broker runs on this host, give one of them a listenPort at least 4 away"
             ),
             StartError::Store(error) => error.fmt(f),
             StartError::Table(text) => f.write_str(text),
@@ -78,6 +82,8 @@ pub struct Running {
     env: Arc<Env>,
     shards: Vec<ShardThread<bool>>,
     registrars: Vec<std::thread::JoinHandle<()>>,
+    /// A slave's thread that copies tables.
+    copier: Option<std::thread::JoinHandle<()>>,
     /// What recovery found at start.
     pub report: RecoveryReport,
     /// Addresses listened on: listenPort first, VIP second.
@@ -85,11 +91,13 @@ pub struct Running {
     failed: Arc<AtomicBool>,
 }
 
-struct Tables {
-    topics: TopicTable,
-    groups: GroupTable,
-    progress: Progress,
-    delay: Vec<i64>,
+/// The tables of `config/` as they were loaded.
+pub(crate) struct Tables {
+    pub(crate) topics: TopicTable,
+    pub(crate) groups: GroupTable,
+    pub(crate) progress: Progress,
+    /// Next offset of each delay level.
+    pub(crate) delay: Vec<i64>,
 }
 
 /// Starts a broker.
@@ -107,7 +115,7 @@ pub fn start(mut options: BrokerOptions) -> Result<Running, StartError> {
     // Listening begins when requests can be served: a client must not wait in the backlog for a recovery.
     let mut acceptors = Vec::new();
     for address in &options.listen {
-        let acceptor = Acceptor::bind(*address).map_err(StartError::Bind)?;
+        let acceptor = Acceptor::bind(*address).map_err(|error| StartError::Bind(error, ports_taken(&options)))?;
         acceptors.push(acceptor.with_connections_max(options.server.connections_max));
     }
     let listening: Vec<SocketAddr> = acceptors.iter().map(Acceptor::local_addr).collect();
@@ -125,12 +133,17 @@ pub fn start(mut options: BrokerOptions) -> Result<Running, StartError> {
         holds: AtomicU64::new(0),
         offload: Offload::start().map_err(io("cannot start threads"))?,
         stopping: AtomicBool::new(false),
+        replicas: Replicas::default(),
         registration: Registration::default(),
+        master: MasterPlace::new(options.replication.master_address.clone().filter(|_| options.is_slave())),
         boot_ms: shard::now_ms(),
         inboxes,
         options,
     });
     env.registration.update(tables.topics.snapshot());
+    if !env.options.is_slave() {
+        env.replicas.start_master(&env.options, &env.store).map_err(|error| not_served(&env.options, error))?;
+    }
     opened.mark_running().map_err(StartError::Store)?;
 
     let shared = SharedTables::of(&tables);
@@ -147,7 +160,12 @@ pub fn start(mut options: BrokerOptions) -> Result<Running, StartError> {
     let pinned: Vec<usize> = env.options.cpus.iter().copied().flatten().collect();
     shard::leave_cpus_to_shards(&pinned, &[engine::flush::THREAD]);
     let registrars = registrar::start(&env).map_err(io("cannot start a registrar"))?;
-    Ok(Running { env, shards: threads, registrars, report: opened.report, listening, failed })
+    if env.options.is_slave() {
+        env.replicas.start_slave(&env).map_err(io("cannot start to copy from the master"))?;
+    }
+    let copier =
+        env.options.is_slave().then(|| metadata::start(&env)).transpose().map_err(io("cannot start a thread"))?;
+    Ok(Running { env, shards: threads, registrars, copier, report: opened.report, listening, failed })
 }
 
 impl Running {
@@ -156,12 +174,15 @@ impl Running {
         self.env.registration.wait_registered(self.registrars.len(), REGISTER_WAIT)
     }
 
-    /// Java's boot line, which operators grep for.
+    /// Java's boot line, which operators grep for; a SYNC_MASTER and a slave say at its end what they are.
     pub fn boot_line(&self) -> String {
         let options = &self.env.options;
         let mut line = format!("The broker[{}, {}] boot success. serializeType=JSON", options.name, options.advertised);
         if !options.nameservers.is_empty() {
             line.push_str(&format!(" and name server is {}", options.nameservers.join(";")));
+        }
+        if options.role != BrokerRole::AsyncMaster {
+            line.push_str(&format!(", brokerRole {}, brokerId {}", options.role.name(), options.id));
         }
         line
     }
@@ -182,9 +203,11 @@ impl Running {
         tracing::info!("stopping: no new connections, withdrawing from {} nameservers", self.registrars.len());
         self.env.stopping.store(true, Ordering::Release);
         self.env.registration.stop();
-        for registrar in self.registrars {
-            let _ = registrar.join();
+        self.env.master.stop();
+        for thread in self.registrars.into_iter().chain(self.copier) {
+            let _ = thread.join();
         }
+        self.env.replicas.stop_slave();
         tracing::info!("answering what is in flight");
         for inbox in &self.env.inboxes {
             inbox.post(ToShard::Stop);
@@ -197,6 +220,7 @@ impl Running {
         }
         self.env.inboxes[0].post(ToShard::Finish);
         clean &= home.join().unwrap_or(false);
+        self.env.replicas.stop_master();
         tracing::info!("flushing the store");
         match self.env.store.stop() {
             Ok(()) => {}
@@ -207,6 +231,28 @@ impl Running {
         }
         tracing::info!(ms = began.elapsed().as_millis() as u64, "broker stopped");
         clean
+    }
+}
+
+/// The ports of a broker and the keys that place them.
+fn ports_taken(options: &BrokerOptions) -> String {
+    let port = |address: Option<&SocketAddr>| address.map_or(0, SocketAddr::port);
+    let (main, vip) = (port(options.listen.first()), port(options.listen.get(1)));
+    let ha = options.ha_listen.port();
+    match options.is_slave() {
+        true => format!("{main} (listenPort) and {vip} (listenPort - 2, VIP channel)"),
+        false => {
+            format!("{main} (listenPort), {vip} (listenPort - 2, VIP channel) and {ha} (listenPort + 1, replication)")
+        }
+    }
+}
+
+/// Why slaves cannot be served.
+fn not_served(options: &BrokerOptions, error: std::io::Error) -> StartError {
+    // Asked once more for who is in the way.
+    match Acceptor::bind(options.ha_listen) {
+        Err(error) => StartError::Bind(error, ports_taken(options)),
+        Ok(_) => StartError::Io(format!("slaves cannot be served at {}", options.ha_listen), error),
     }
 }
 
@@ -245,7 +291,7 @@ async fn run_shard(
     let mut acceptors = Vec::new();
     let home = home.map(|(tables, writer, listening)| {
         acceptors = listening;
-        Box::new(Home::new(env.clone(), tables.topics, tables.groups, tables.progress, writer))
+        Box::new(Home::new(env.clone(), tables, writer))
     });
     let mut core = Core::new(id, env.clone(), seed.into_store(), port.clone(), home);
     for topic in shared.topics {
@@ -428,7 +474,8 @@ fn load_progress(core: &mut Core, progress: &Progress) {
                 continue;
             }
             let max = core.store.queue_if_known(topic, id).map_or(0, |slot| core.store.max_offset(slot));
-            if *queue_offset > max {
+            // A slave's log may lag behind the progress it copied.
+            if *queue_offset > max && !core.env.options.is_slave() {
                 tracing::warn!(
                     group,
                     topic,

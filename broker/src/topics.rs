@@ -9,6 +9,8 @@ use std::sync::Arc;
 use protocol::body::{DataVersion, TopicConfig, TopicConfigSerializeWrapper};
 use protocol::topic as names;
 
+use crate::mesh::TableChange;
+
 /// Permission bits of a topic.
 pub mod perm {
     /// New topics made from this one get its permission (`PERM_INHERIT`).
@@ -21,6 +23,9 @@ pub mod perm {
 
 /// Auto-created topics stop at this many queues, whatever a client asks for.
 pub const AUTO_CREATE_QUEUES_MAX: i32 = 64;
+
+/// Queues a topic may have. Java takes any number and fails later.
+pub const QUEUES_MAX: i32 = 65_536;
 
 /// Bits of a topic's system flag.
 pub mod sys_flag {
@@ -236,6 +241,20 @@ impl TopicTable {
         self.put(now_ms, topic)
     }
 
+    /// Takes another broker's table with its version; what differs, or `None` when it is this one already.
+    pub fn replace(&mut self, other: TopicSnapshot) -> Option<Vec<TableChange>> {
+        if self.version == other.version {
+            return None;
+        }
+        let gone = self.topics.keys().filter(|name| !other.topics.contains_key(*name));
+        let mut changes: Vec<_> = gone.map(|name| TableChange::TopicForgotten(name.clone())).collect();
+        let differs = |topic: &Arc<TopicConfig>| self.topics.get(&topic.topic_name) != Some(topic);
+        changes.extend(other.topics.values().filter(|topic| differs(topic)).cloned().map(TableChange::Topic));
+        self.topics = other.topics;
+        self.version = other.version;
+        Some(changes)
+    }
+
     /// The table as it is now; cheap, the next change copies the map.
     pub fn snapshot(&self) -> TopicSnapshot {
         TopicSnapshot { topics: self.topics.clone(), version: self.version }
@@ -285,6 +304,21 @@ mod tests {
         let NoTopic::Refused(why) = table.create_on_send(1, "T", "TBW102", 4, 0).unwrap_err();
         assert!(why.contains("autoCreateTopicEnable=false"), "{why}");
         assert_eq!(table.create_own(1, "%RETRY%g", 1, 6, 0).perm, 6, "retry topics come all the same");
+    }
+
+    #[test]
+    fn a_slave_takes_its_masters_table() {
+        let mut master = TopicTable::new(policy(true), None);
+        master.put(5, config("T", 4, 4, 6));
+        let mut slave = TopicTable::new(policy(true), None);
+        slave.put(3, config("own", 1, 1, 6));
+        slave.put(4, config("T", 1, 1, 6));
+        let changes = slave.replace(master.snapshot()).expect("another version");
+        let text = format!("{changes:?}");
+        assert!(changes.len() == 2 && text.contains("TopicForgotten(\"own\")") && text.contains("\"T\""), "{text}");
+        assert_eq!((slave.version(), slave.get("T")), (master.version(), master.get("T")));
+        assert!(slave.get("own").is_none());
+        assert!(slave.replace(master.snapshot()).is_none(), "the same version is the same table");
     }
 
     #[test]

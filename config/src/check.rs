@@ -47,10 +47,14 @@ pub struct PortRow {
 
 /// The ports a broker takes, main port first.
 pub fn broker_ports(settings: &BrokerSettings) -> Vec<PortRow> {
+    let replication = match settings.broker_role {
+        BrokerRole::Slave => "replication, once it is a master",
+        BrokerRole::AsyncMaster | BrokerRole::SyncMaster => "replication",
+    };
     vec![
         PortRow { port: settings.listen_port, purpose: "clients", key: "listenPort" },
         PortRow { port: settings.vip_port, purpose: "clients, VIP channel", key: "listenPort - 2" },
-        PortRow { port: settings.ha_listen_port, purpose: "replication", key: "listenPort + 1" },
+        PortRow { port: settings.ha_listen_port, purpose: replication, key: "listenPort + 1" },
     ]
 }
 

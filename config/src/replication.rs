@@ -34,6 +34,8 @@ pub struct ReplicationSettings {
     pub heartbeat_interval_ms: u64,
     /// haHousekeepingInterval
     pub housekeeping_ms: u64,
+    /// haCopyTablesInterval
+    pub copy_tables_interval_ms: u64,
     /// haTransferBatchSize, bytes
     pub batch_size: usize,
     /// haSlaveFallbehindMax, bytes
@@ -59,6 +61,7 @@ impl ReplicationSettings {
             master_address: master_address.map(str::to_owned),
             heartbeat_interval_ms: number("haSendHeartbeatInterval"),
             housekeeping_ms: number("haHousekeepingInterval"),
+            copy_tables_interval_ms: number("haCopyTablesInterval"),
             batch_size: number("haTransferBatchSize") as usize,
             fall_behind_max: number("haSlaveFallbehindMax"),
             slave_timeout_ms: number("slaveTimeout"),

@@ -15,7 +15,7 @@ macro_rules! codes {
     };
 }
 
-/// Request codes of 4.9.7, those it defines without serving them included; 351, 352 and 361 come from 5.x.
+/// Request codes of 4.9.7, those it defines without serving them included; 351, 352, 361 and 907 come from 5.x.
 pub mod request {
     codes! {
         SEND_MESSAGE = 10,
@@ -117,6 +117,7 @@ pub mod request {
         GET_TOPIC_CONFIG = 351,
         GET_SUBSCRIPTIONGROUP_CONFIG = 352,
         LITE_PULL_MESSAGE = 361,
+        GET_BROKER_HA_STATUS = 907,
     }
 }
 

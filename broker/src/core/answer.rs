@@ -79,6 +79,27 @@ impl Core {
         }
     }
 
+    /// Answers with a body that takes long to render: a thread does it.
+    pub fn reply_rendered(&mut self, to: &ReplyTo, render: impl FnOnce() -> Vec<u8> + Send + 'static) {
+        if to.oneway {
+            return;
+        }
+        let inbox = self.env.inboxes[to.conn.shard()].clone();
+        let reply_to = *to;
+        let accepted = self.env.offload.run(move || {
+            let body = render();
+            let mut bytes = Vec::with_capacity(256 + body.len());
+            write_command(&mut bytes, &reply_to.head(response::SUCCESS, None), |_| {}, body.len());
+            bytes.extend_from_slice(&body);
+            inbox.post(ToShard::Reply(Reply { conn: reply_to.conn, bytes, ranges: Vec::new() }));
+        });
+        if !accepted {
+            let refusal =
+                Refusal::new(response::SYSTEM_BUSY, "[OVERLOAD]system busy: too many requests wait for a thread");
+            self.refuse(to, 0, &refusal);
+        }
+    }
+
     /// Answers with a refusal. `code` is the request's, since some answers carry fields even then.
     pub fn refuse(&mut self, to: &ReplyTo, request_code: i32, refusal: &Refusal) {
         if dispatch::is_send(request_code) {

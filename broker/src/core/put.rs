@@ -60,7 +60,7 @@ impl Core {
                 (_, name) => self.refuse(&to, 0, &Refusal::new(response::SYSTEM_ERROR, name)),
             },
             Ack::Delayed { shard, level, queue_offset } => {
-                let stored = outcome.status == engine::PutStatus::Ok;
+                let stored = crate::response_code::is_stored(outcome.status);
                 self.send(shard, ToShard::Delivered { level, queue_offset, stored });
             }
             Ack::Nobody => {}

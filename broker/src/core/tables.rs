@@ -10,16 +10,10 @@ impl Core {
                 self.topics.insert(topic.topic_name.clone(), topic);
             }
             TableChange::TopicRemoved(name) => {
-                self.topics.remove(&name);
-                let slots: Vec<_> = self.store.queues().filter(|slot| self.store.queue_name(*slot).0 == name).collect();
-                let mut released = std::mem::take(&mut self.released);
-                for slot in slots {
-                    self.holds.release_slot(slot, &mut released);
-                }
+                self.forget_topic(&name);
                 self.store.delete_topic(&name);
-                self.run_released(&mut released);
-                self.released = released;
             }
+            TableChange::TopicForgotten(name) => self.forget_topic(&name),
             TableChange::Group(group) => {
                 self.groups.insert(group.group_name.clone(), group);
             }
@@ -36,6 +30,18 @@ impl Core {
                 self.subscriptions.remove(&group);
             }
         }
+    }
+
+    /// A topic is no longer in the table: pulls held on its queues are answered so.
+    fn forget_topic(&mut self, name: &str) {
+        self.topics.remove(name);
+        let slots: Vec<_> = self.store.queues().filter(|slot| self.store.queue_name(*slot).0 == name).collect();
+        let mut released = std::mem::take(&mut self.released);
+        for slot in slots {
+            self.holds.release_slot(slot, &mut released);
+        }
+        self.run_released(&mut released);
+        self.released = released;
     }
 
     /// Gives every shard a change, this one first.

@@ -1,6 +1,12 @@
 //! The committer's turn: what came from elsewhere, one commit, and what it decides.
 
+use protocol::body::ConsumerOffsetTable;
+
 use super::*;
+use crate::offsets::Committed;
+
+/// Bytes of the log a slave's shard looks at in one turn.
+const FOLLOW_BYTES: usize = 512 << 10;
 
 impl Core {
     /// One turn: what came from elsewhere, one commit, the acks and arrivals it allows. Returns
@@ -17,6 +23,7 @@ impl Core {
         for letter in letters {
             self.letter(letter);
         }
+        let follows = self.env.options.is_slave() && self.store.follow(FOLLOW_BYTES);
         let failure = self.commit().err();
         self.clock_is_old = true;
         if let Some(mut home) = self.home.take() {
@@ -42,7 +49,7 @@ impl Core {
         if let Some(failure) = failure {
             return Err(failure);
         }
-        Ok(drained == DRAIN_MAX || self.out.iter().any(|out| !out.is_empty()))
+        Ok(follows || drained == DRAIN_MAX || self.out.iter().any(|out| !out.is_empty()))
     }
 
     fn commit(&mut self) -> Result<(), engine::StoreFailed> {
@@ -97,6 +104,18 @@ impl Core {
                 }
             }
             ToShard::Table(change) => self.apply(change),
+            ToShard::Copied(copied) => {
+                if let Some(home) = &mut self.home {
+                    home.copied(copied);
+                }
+            }
+            ToShard::ProgressCopied(progress) => {
+                for Committed { key, queue_id, queue_offset } in progress {
+                    if let (Some((topic, group)), Some(offset)) = (ConsumerOffsetTable::split_key(&key), queue_offset) {
+                        self.progress.commit(group, topic, queue_id, offset);
+                    }
+                }
+            }
             ToShard::Progress(changes) => {
                 if let Some(home) = &mut self.home {
                     home.progress_changed(changes);

@@ -10,7 +10,7 @@ use crate::call::{Call, Handled, Next, Refusal};
 use crate::core::Core;
 
 /// Queue ids a commit may name.
-const QUEUE_ID_MAX: i32 = 65_535;
+pub const QUEUE_ID_MAX: i32 = 65_535;
 /// Commits a shard remembers at most, over all groups.
 const PROGRESS_MAX: usize = 1_000_000;
 

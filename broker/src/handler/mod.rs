@@ -5,7 +5,9 @@
 
 pub mod client_manage;
 pub mod consumer_offset;
+pub mod copy_tables;
 pub mod group_admin;
+pub mod ha_status;
 pub mod lock_queues;
 pub mod pull_message;
 pub mod query_message;

@@ -26,6 +26,9 @@ mod flag {
     pub const SUBSCRIPTION: i32 = 4;
 }
 
+/// A slave lets a consumer that is ahead of it wait this long before it tries again, or until the slave has caught up:
+/// clients themselves do not pause on code 20.
+const RETRY_PAUSE_MS: i64 = 200;
 /// No pull is held longer than this, whatever the client says.
 const HOLD_MAX_MS: i64 = 120_000;
 
@@ -57,14 +60,27 @@ pub fn handle(core: &mut Core, call: &Call<'_>) -> Handled {
     ranges.clear();
     let got = core.store.get(get, &mut ranges);
     core.ranges = ranges;
-    let code = crate::response_code::pulled(got.status, header.queue_offset);
+    let mut code = crate::response_code::pulled(got.status, header.queue_offset);
+    let is_slave = core.env.options.is_slave();
+    // A slave's queues may only lag: it neither moves a consumer's offset nor calls it wrong, and names its master.
+    let lags = is_slave && !core.env.options.replication.offset_check_in_slave && corrects(got.status);
+    let next_begin_offset = if lags { header.queue_offset } else { got.next_begin_offset };
+    let to_master = lags && code == response::PULL_OFFSET_MOVED;
+    if to_master {
+        code = response::PULL_RETRY_IMMEDIATELY;
+    }
 
-    if call.first && header.sys_flag & flag::COMMIT_OFFSET != 0 && header.commit_offset >= 0 {
+    if call.first && !is_slave && header.sys_flag & flag::COMMIT_OFFSET != 0 && header.commit_offset >= 0 {
         core.progress.commit(&header.consumer_group, &header.topic, header.queue_id, header.commit_offset);
     }
-    if code == response::PULL_NOT_FOUND && call.first && header.sys_flag & flag::SUSPEND != 0 && !core.stopping {
+    let waits = code == response::PULL_NOT_FOUND || to_master;
+    if waits && call.first && header.sys_flag & flag::SUSPEND != 0 && !core.stopping {
         let options = &core.env.options;
-        let wait_ms = if options.long_polling { header.suspend_timeout_millis } else { options.short_polling_ms };
+        let wait_ms = match to_master {
+            true => header.suspend_timeout_millis.min(RETRY_PAUSE_MS),
+            false if options.long_polling => header.suspend_timeout_millis,
+            false => options.short_polling_ms,
+        };
         let deadline_ms = core.now_ms + wait_ms.clamp(0, HOLD_MAX_MS);
         if core.holds.hold(slot, header.queue_offset, deadline_ms, wanted, Forwarded::of(call)).is_ok() {
             core.env.holds.fetch_add(1, Ordering::Relaxed);
@@ -85,18 +101,35 @@ pub fn handle(core: &mut Core, call: &Call<'_>) -> Handled {
     } else {
         ShardCounters::add(&core.counters.get_miss, 1);
     }
-    if code == response::PULL_OFFSET_MOVED {
+    if code == response::PULL_OFFSET_MOVED && !is_slave {
         offset_moved(core, &header, got.next_begin_offset);
     }
-    let suggested = suggested_broker(core, &header.consumer_group, got.suggest_slave);
+    let suggested = if to_master {
+        core.groups.get(&*header.consumer_group).map_or(0, |group| group.broker_id)
+    } else {
+        suggested_broker(core, &header.consumer_group, got.suggest_slave)
+    };
     let answer = PullMessageResponse {
         max_offset: got.max_offset,
         min_offset: got.min_offset,
-        next_begin_offset: got.next_begin_offset,
+        next_begin_offset,
         suggest_which_broker_id: suggested,
     };
     core.reply_pull(&call.to, code, got.status.name(), got.cold, &answer);
     Ok(Next::Done)
+}
+
+/// Whether the store answers this with another offset than the one asked for, though nothing was read.
+fn corrects(status: GetStatus) -> bool {
+    match status {
+        GetStatus::NoMatchedLogicQueue
+        | GetStatus::NoMessageInQueue
+        | GetStatus::OffsetFoundNull
+        | GetStatus::OffsetOverflowOne
+        | GetStatus::OffsetOverflowBadly
+        | GetStatus::OffsetTooSmall => true,
+        GetStatus::Found | GetStatus::MessageWasRemoving | GetStatus::NoMatchedMessage => false,
+    }
 }
 
 /// Broker, group, topic, queue: may this pull be served at all?
@@ -248,7 +281,7 @@ pub fn wanted(data: &SubscriptionData) -> Wanted {
 }
 
 fn suggested_broker(core: &Core, group: &str, suggest_slave: bool) -> i64 {
-    if !core.env.options.slave_read {
+    if !core.env.options.replication.slave_read_enable {
         return 0;
     }
     match core.groups.get(group) {

@@ -96,6 +96,7 @@ fn table(core: &mut Core, home: &Home) -> BTreeMap<String, String> {
         put(key, counter.load(Ordering::Relaxed).to_string());
     }
     put("ringmqFlushWay", format!("{:?}", options.flush_way).to_lowercase());
+    super::ha_status::runtime_keys(&env, &mut put);
     let net = remoting::net::counters();
     let cold: u64 = env.counters.iter().map(|shard| shard.get_cold.load(Ordering::Relaxed)).sum();
     put("ringmqReadsSendfile", net.hot_sendfile.to_string());

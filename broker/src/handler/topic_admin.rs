@@ -12,9 +12,7 @@ use crate::core::Core;
 use crate::home::Home;
 use crate::mesh::TableChange;
 use crate::tables::Table;
-
-/// Queues a topic may have. Java takes any number and fails later.
-const QUEUES_MAX: i32 = 65_536;
+use crate::topics::QUEUES_MAX;
 
 fn check_changeable(core: &Core, topic: &str) -> Result<(), Refusal> {
     names::check_topic_name(topic)
@@ -99,7 +97,7 @@ pub fn get(core: &mut Core, home: &mut Home, call: &Call<'_>) -> Handled {
 
 /// Every topic.
 pub fn get_all(core: &mut Core, home: &mut Home, call: &Call<'_>) -> Handled {
-    let body = home.topics.snapshot().wrapper().to_json();
-    core.reply_body(&call.to, response::SUCCESS, None, |_| {}, &body);
+    let snapshot = home.topics.snapshot();
+    core.reply_rendered(&call.to, move || snapshot.wrapper().to_json());
     Ok(Next::Done)
 }

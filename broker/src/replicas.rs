@@ -1,0 +1,188 @@
+//! The broker's ends of replication: a master's server for slaves, a slave's link to its master.
+//!
+//! Owns whichever of the two its role has, and what it is asked for: settings in, state out. The links themselves are
+//! the `replication` crate's, on threads of their own. Nothing here blocks a shard longer than a short lock.
+
+use std::net::ToSocketAddrs;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use protocol::Command;
+use protocol::body::{Body, KvTable};
+use protocol::code::{request, response};
+use protocol::command::HeaderForm;
+use protocol::header::ViewMessageByIdHeader;
+use remoting::blocking::Channel;
+use replication::ha::store::{StoreSink, StoreSource};
+use replication::ha::{
+    InitialSync, LinkState, LogExtent, MasterFacts, MasterOptions, MasterServer, Resync, SlaveClient, SlaveOptions,
+    SlaveState,
+};
+
+use crate::env::Env;
+use crate::options::BrokerOptions;
+
+/// How long a slave's question beside its link may take.
+const ASK_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a master that stops lets its slaves catch up.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
+
+enum End {
+    Master(MasterServer),
+    Slave(SlaveClient),
+}
+
+/// See the module's head.
+#[derive(Default)]
+pub struct Replicas {
+    end: Mutex<Option<End>>,
+}
+
+/// What the other end of a link looks like from here.
+pub enum View {
+    /// A master's slaves.
+    Master(Vec<LinkState>),
+    /// A slave's link.
+    Slave(SlaveState),
+}
+
+impl Replicas {
+    /// Begins to serve slaves.
+    pub fn start_master(&self, options: &BrokerOptions, store: &Arc<engine::Shared>) -> std::io::Result<()> {
+        let keys = &options.replication;
+        let links = MasterOptions {
+            heartbeat: Duration::from_millis(keys.heartbeat_interval_ms),
+            housekeeping: Duration::from_millis(keys.housekeeping_ms),
+            batch: u32::try_from(keys.batch_size).unwrap_or(u32::MAX),
+            ..MasterOptions::default()
+        };
+        let server = MasterServer::start(options.ha_listen, links, Arc::new(StoreSource::new(store.clone())))?;
+        tracing::info!("slaves are served at {}", server.address());
+        self.keep(End::Master(server));
+        Ok(())
+    }
+
+    /// Begins to copy, as soon as [`Replicas::set_master`] says from where.
+    pub fn start_slave(&self, env: &Arc<Env>) -> std::io::Result<()> {
+        let keys = &env.options.replication;
+        let link = SlaveOptions {
+            heartbeat: Duration::from_millis(keys.heartbeat_interval_ms),
+            housekeeping: Duration::from_millis(keys.housekeeping_ms),
+            initial: match keys.initial_sync {
+                config::InitialSync::All => InitialSync::All,
+                config::InitialSync::LastFile => InitialSync::LastFile,
+            },
+            resync: match keys.resync {
+                config::Resync::Never => Resync::Never,
+                config::Resync::Aside => Resync::Aside,
+            },
+            connect_timeout: Duration::from_millis(env.options.connect_timeout_ms),
+            ..SlaveOptions::default()
+        };
+        let receiver = env
+            .store
+            .receiver()
+            .ok_or_else(|| std::io::Error::other("the store was not opened as a slave's, or is copied into already"))?;
+        let facts = Facts { env: env.clone(), channel: None };
+        let client = SlaveClient::start(link, Box::new(StoreSink::new(receiver)), Box::new(facts), None)?;
+        self.keep(End::Slave(client));
+        Ok(())
+    }
+
+    fn keep(&self, end: End) {
+        *self.end.lock().unwrap_or_else(PoisonError::into_inner) = Some(end);
+    }
+
+    /// Where a slave's master is now. The error says why an address leads nowhere.
+    pub fn set_master(&self, ha_address: &str) -> Result<(), String> {
+        let mut found = ha_address
+            .to_socket_addrs()
+            .map_err(|error| format!("the master's replication address {ha_address} cannot be resolved: {error}"))?;
+        let Some(address) = found.next() else {
+            return Err(format!("the master's replication address {ha_address} has no address"));
+        };
+        if let Some(End::Slave(client)) = &*self.end.lock().unwrap_or_else(PoisonError::into_inner) {
+            client.set_master(Some(address));
+        }
+        Ok(())
+    }
+
+    /// How it stands; `None` before the start and after the stop.
+    pub fn view(&self) -> Option<View> {
+        match self.end.lock().unwrap_or_else(PoisonError::into_inner).as_ref()? {
+            End::Master(server) => Some(View::Master(server.links())),
+            End::Slave(client) => Some(View::Slave(client.state())),
+        }
+    }
+
+    /// A slave copies no more. Before its shards end, for the receiver waits for them.
+    pub fn stop_slave(&self) {
+        let end = self.end.lock().unwrap_or_else(PoisonError::into_inner).take_if(|end| matches!(end, End::Slave(_)));
+        // Not under the lock: it may wait for an answer of the master.
+        if let Some(End::Slave(mut client)) = end {
+            client.stop();
+        }
+    }
+
+    /// A master serves no more. After its shards have ended: slaves get what was stored last, for a bounded time.
+    pub fn stop_master(&self) {
+        let deadline = Instant::now() + DRAIN_TIMEOUT;
+        let lag = || match self.view() {
+            Some(View::Master(links)) => links.iter().filter(|link| link.is_up).map(|link| link.lag).max().unwrap_or(0),
+            _ => 0,
+        };
+        while lag() > 0 && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        if lag() > 0 {
+            tracing::warn!(lag = lag(), "stopping although a slave lags; it gets the rest when this broker is back");
+        }
+        let end = self.end.lock().unwrap_or_else(PoisonError::into_inner).take_if(|end| matches!(end, End::Master(_)));
+        if let Some(End::Master(mut server)) = end {
+            server.stop();
+        }
+    }
+}
+
+/// What a slave asks its master by ordinary requests.
+struct Facts {
+    env: Arc<Env>,
+    channel: Option<(String, Channel)>,
+}
+
+impl Facts {
+    fn ask(&mut self, code: i32, fields: impl FnOnce(&mut protocol::FieldWriter<'_>)) -> Result<Vec<u8>, String> {
+        let address = self.env.master.now().address.ok_or("it is not known where the master serves requests")?;
+        if self.channel.as_mut().is_none_or(|(known, channel)| *known != address || !channel.is_alive()) {
+            let timeout = Duration::from_millis(self.env.options.connect_timeout_ms).min(ASK_TIMEOUT);
+            let channel = Channel::connect(address.as_str(), timeout).map_err(|error| error.to_string())?;
+            self.channel = Some((address, channel));
+        }
+        let Some((_, channel)) = &mut self.channel else { return Err("no connection".into()) };
+        let answer =
+            channel.call(code, HeaderForm::Json, fields, &[], ASK_TIMEOUT).map_err(|error| error.to_string())?;
+        let command = Command::decode(&answer.frame).map_err(|error| error.to_string())?;
+        if command.code != response::SUCCESS {
+            let remark = command.remark.as_ref().map(|text| text.to_string()).unwrap_or_default();
+            return Err(format!("the master answers code {} to request {code}: {remark}", command.code));
+        }
+        Ok(command.body.to_vec())
+    }
+}
+
+impl MasterFacts for Facts {
+    fn extent(&mut self) -> Result<LogExtent, String> {
+        let body = self.ask(request::GET_BROKER_RUNTIME_INFO, |_| {})?;
+        let table = KvTable::from_json(&body).map_err(|error| error.to_string())?.table;
+        let offset = |key: &str| {
+            let text = table.get(key).ok_or_else(|| format!("the master does not say its {key}"))?;
+            let offset = text.parse().ok().filter(|offset: &i64| *offset >= 0);
+            offset.ok_or_else(|| format!("the master says {key}={text:?}, which is no offset"))
+        };
+        Ok(LogExtent { min: offset("commitLogMinOffset")?, max: offset("commitLogMaxOffset")? })
+    }
+
+    fn record_at(&mut self, offset: i64) -> Result<Vec<u8>, String> {
+        self.ask(request::VIEW_MESSAGE_BY_ID, |fields| ViewMessageByIdHeader { offset }.encode(fields))
+    }
+}

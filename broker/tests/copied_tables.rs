@@ -1,0 +1,221 @@
+//! A slave learns from a nameserver where its master is, copies the master's tables, and serves them.
+//!
+//! The peers speak as Java 4.9.7 does, in fastjson's form.
+
+mod common;
+
+use std::sync::{Arc, Mutex};
+
+use common::{Peer, Scripted, TestBroker, eventually};
+
+const TOPICS: i32 = 21;
+const PROGRESS: i32 = 43;
+const DELAY: i32 = 45;
+const GROUPS: i32 = 201;
+const REGISTER: i32 = 103;
+
+/// The tables of a master, as text.
+#[derive(Clone, Default)]
+struct Tables {
+    topics: String,
+    progress: String,
+    delay: String,
+    groups: String,
+}
+
+fn topic(name: &str, queues: i32) -> String {
+    format!(
+        "\"{name}\":{{\"order\":false,\"perm\":6,\"readQueueNums\":{queues},\"topicFilterType\":\"SINGLE_TAG\",\"topicName\":\
+         \"{name}\",\"topicSysFlag\":0,\"writeQueueNums\":{queues}}}"
+    )
+}
+
+fn topics(counter: i32, topics: &[(&str, i32)]) -> String {
+    let topics: Vec<String> = topics.iter().map(|(name, queues)| topic(name, *queues)).collect();
+    format!(
+        "{{\"dataVersion\":{{\"counter\":{counter},\"timestamp\":1700000000000}},\"topicConfigTable\":{{{}}}}}",
+        topics.join(",")
+    )
+}
+
+fn groups(counter: i32, names: &[&str]) -> String {
+    let groups: Vec<String> = names
+        .iter()
+        .map(|name| {
+            format!(
+                "\"{name}\":{{\"brokerId\":0,\"consumeBroadcastEnable\":true,\"consumeEnable\":true,\"consumeFromMinEnable\":\
+                 true,\"groupName\":\"{name}\",\"notifyConsumerIdsChangedEnable\":true,\"retryMaxTimes\":3,\
+                 \"retryQueueNums\":1,\"whichBrokerWhenConsumeSlowly\":1}}"
+            )
+        })
+        .collect();
+    format!(
+        "{{\"dataVersion\":{{\"counter\":{counter},\"timestamp\":1700000000000}},\"subscriptionGroupTable\":{{{}}}}}",
+        groups.join(",")
+    )
+}
+
+fn tables() -> Tables {
+    Tables {
+        topics: topics(5, &[("T", 4), ("TBW102", 8)]),
+        progress: "{\"offsetTable\":{\"T@g\":{0:15,1:7},\"%RETRY%g@g\":{0:2}}}".into(),
+        delay: "{\"offsetTable\":{1:120,3:44}}".into(),
+        groups: groups(2, &["g"]),
+    }
+}
+
+fn master(tables: &Arc<Mutex<Tables>>) -> Peer {
+    let tables = tables.clone();
+    Peer::start(move |code, _| {
+        let tables = tables.lock().expect("no panic").clone();
+        match code {
+            TOPICS => Scripted::body(&tables.topics),
+            PROGRESS => Scripted::body(&tables.progress),
+            // As Java when there is nothing yet.
+            DELAY if tables.delay.is_empty() => Scripted { code: 1, fields: Vec::new(), body: Vec::new() },
+            DELAY => Scripted::body(&tables.delay),
+            GROUPS => Scripted::body(&tables.groups),
+            _ => Scripted { code: 3, fields: Vec::new(), body: Vec::new() },
+        }
+    })
+}
+
+/// A nameserver that knows `master`, when there is one.
+fn nameserver(master: &Arc<Mutex<String>>) -> Peer {
+    let master = master.clone();
+    Peer::start(move |_, _| {
+        let address = master.lock().expect("no panic").clone();
+        let mut fields = Vec::new();
+        if !address.is_empty() {
+            fields.push(("haServerAddr".to_owned(), "127.0.0.1:1".to_owned()));
+            fields.push(("masterAddr".to_owned(), address));
+        }
+        Scripted { code: 0, fields, body: b"{\"table\":{}}".to_vec() }
+    })
+}
+
+struct Set {
+    tables: Arc<Mutex<Tables>>,
+    place: Arc<Mutex<String>>,
+    nameserver: Peer,
+    master: Peer,
+    slave: TestBroker,
+}
+
+fn set() -> Set {
+    let tables = Arc::new(Mutex::new(tables()));
+    let master = master(&tables);
+    let place = Arc::new(Mutex::new(master.address.to_string()));
+    let nameserver = nameserver(&place);
+    let lines = format!("brokerRole=SLAVE\nbrokerId=1\nnamesrvAddr={}", nameserver.address);
+    let slave = TestBroker::start("slave", &lines);
+    Set { tables, place, nameserver, master, slave }
+}
+
+#[track_caller]
+fn served(slave: &TestBroker, code: i32, part: &str) -> String {
+    let mut client = slave.client();
+    eventually("the slave serves it", || client.call(code, &[], &[]).text(), |text| text.contains(part))
+}
+
+#[test]
+fn a_slave_serves_and_keeps_what_its_master_has() {
+    let set = set();
+    let topics = served(&set.slave, TOPICS, "\"counter\":5");
+    assert!(
+        topics.contains("\"T\":") && !topics.contains("BenchmarkTest"),
+        "the master's table and no other: {topics}"
+    );
+    assert!(served(&set.slave, GROUPS, "\"counter\":2").contains("\"retryMaxTimes\":3"));
+    served(&set.slave, PROGRESS, "\"T@g\":{0:15,1:7}");
+    served(&set.slave, DELAY, "{\"offsetTable\":{1:120,2:0,3:44,");
+    let offset = set.slave.client().call(14, &[("consumerGroup", "g"), ("topic", "T"), ("queueId", "1")], &[]);
+    assert_eq!((offset.code, offset.field("offset")), (0, "7"));
+
+    let (fields, body) = set.nameserver.last(REGISTER).expect("a registration");
+    assert_eq!(fields.get("brokerId").map(String::as_str), Some("1"));
+    assert!(body.contains("\"topicConfigTable\":{}"), "a slave brings no topics: {body}");
+
+    let Set { mut slave, master, .. } = set;
+    drop(master);
+    assert!(slave.stop());
+    for (file, part) in [
+        ("topics.json", "\"T\""),
+        ("subscriptionGroup.json", "\"g\""),
+        ("consumerOffset.json", "\"%RETRY%g@g\""),
+        ("delayOffset.json", "120"),
+    ] {
+        assert!(slave.table(file).contains(part), "{file}: {}", slave.table(file));
+    }
+    slave.start_again();
+    served(&slave, PROGRESS, "\"T@g\":{0:15,1:7}");
+    served(&slave, TOPICS, "\"counter\":5");
+}
+
+#[test]
+fn changes_of_the_master_follow() {
+    let set = set();
+    served(&set.slave, PROGRESS, "\"T@g\":{0:15,1:7}");
+    let mut client = set.slave.client();
+    let commit = [("consumerGroup", "g"), ("topic", "T"), ("queueId", "1"), ("commitOffset", "9")];
+    assert_eq!(client.call(15, &commit, &[]).code, 0, "a slave takes commits");
+    served(&set.slave, PROGRESS, "\"T@g\":{0:15,1:9}");
+    *set.tables.lock().expect("no panic") = Tables {
+        topics: topics(6, &[("T2", 2), ("TBW102", 8)]),
+        progress: "{\"offsetTable\":{\"T@g\":{0:3,1:8}}}".into(),
+        delay: String::new(),
+        groups: groups(3, &["g", "g2"]),
+    };
+    let table = served(&set.slave, TOPICS, "\"counter\":6");
+    assert!(table.contains("\"T2\":") && !table.contains("\"T\":"), "{table}");
+    served(&set.slave, GROUPS, "\"g2\"");
+    served(&set.slave, PROGRESS, "\"T@g\":{0:3,1:8}");
+    served(&set.slave, DELAY, "{1:120,2:0,3:44,");
+    let gone = eventually("T is gone on every shard", || client.pull("g", "T", 0, 0, 0, 0), |answer| answer.code == 17);
+    assert!(gone.remark.contains("topic[T] not exist"), "{gone:?}");
+    assert_ne!(client.pull("g", "T2", 0, 0, 0, 0).code, 17);
+}
+
+#[test]
+fn what_no_table_can_hold_is_left_out() {
+    let set = set();
+    served(&set.slave, GROUPS, "\"counter\":2");
+    *set.tables.lock().expect("no panic") = Tables {
+        topics: topics(7, &[("ok", 1), ("../up", 1), ("many", 70_000), ("few", -1)]),
+        progress: "{\"offsetTable\":{\"ok@g\":{0:1,-1:2,70000:3},\"noat\":{0:1},\"a/b@g\":{0:1},\"n@g\":{0:-5}}}"
+            .into(),
+        delay: "{\"offsetTable\":{0:1,1:-3,2:9,99:1}}".into(),
+        groups: groups(9, &["fine", "no good"]),
+    };
+    let table = served(&set.slave, TOPICS, "\"counter\":7");
+    assert!(table.contains("\"ok\":") && !table.contains("up") && !table.contains("many") && !table.contains("few"));
+    let table = served(&set.slave, GROUPS, "\"fine\"");
+    assert!(!table.contains("no good"), "{table}");
+    let table = served(&set.slave, PROGRESS, "\"ok@g\":{0:1}");
+    assert!(!table.contains("noat") && !table.contains("a/b") && !table.contains("n@g"), "{table}");
+    served(&set.slave, DELAY, "{1:120,2:9,");
+    // What is no table at all changes nothing; the next round is as good as ever.
+    for broken in ["", "{", "[]", "{\"topicConfigTable\":{}}"] {
+        let rounds = set.master.count(TOPICS);
+        set.tables.lock().expect("no panic").topics = broken.into();
+        eventually("another two rounds", || set.master.count(TOPICS), |now| *now >= rounds + 2);
+        served(&set.slave, TOPICS, "\"counter\":7");
+    }
+    set.tables.lock().expect("no panic").topics = topics(8, &[("ok", 2)]);
+    served(&set.slave, TOPICS, "\"counter\":8");
+}
+
+#[test]
+fn a_master_that_moves_is_followed_and_one_that_is_gone_is_remembered() {
+    let set = set();
+    served(&set.slave, TOPICS, "\"counter\":5");
+    // Forgotten by the nameserver, still there: the last word stands.
+    set.place.lock().expect("no panic").clear();
+    set.tables.lock().expect("no panic").topics = topics(6, &[("T", 4)]);
+    served(&set.slave, TOPICS, "\"counter\":6");
+    let tables = Arc::new(Mutex::new(Tables { topics: topics(9, &[("T", 4)]), ..self::tables() }));
+    let moved = master(&tables);
+    set.master.stop();
+    *set.place.lock().expect("no panic") = moved.address.to_string();
+    served(&set.slave, TOPICS, "\"counter\":9");
+}

@@ -1,0 +1,227 @@
+//! A slave of a master: what was sent to the one is read from the other.
+
+mod common;
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+
+use common::{Client, TestBroker, eventually, free_port};
+
+const RUNTIME: i32 = 28;
+const HA_STATUS: i32 = 907;
+
+fn slave_of(master: &TestBroker, lines: &str) -> TestBroker {
+    let text = format!("brokerRole=SLAVE\nbrokerId=1\nhaMasterAddress=127.0.0.1:{}\n{lines}", master.port + 1);
+    TestBroker::start("slave", &text)
+}
+
+/// A key of request 28.
+fn runtime(client: &mut Client, key: &str) -> String {
+    let body: serde_json::Value = serde_json::from_slice(&client.call(RUNTIME, &[], &[]).body).expect("JSON");
+    body["table"][key].as_str().unwrap_or_default().to_owned()
+}
+
+#[track_caller]
+fn await_read(slave: &TestBroker, queue_id: i32, expected: &[String]) {
+    let mut client = slave.client();
+    eventually("the slave has it", || client.bodies("T", queue_id, 0), |bodies| bodies == expected);
+}
+
+/// Sends numbered messages to queues 0 and 1; what each queue holds then is appended to `sent`.
+#[track_caller]
+fn send(master: &mut Client, count: usize, sent: &mut [Vec<String>; 2]) {
+    for _ in 0..count {
+        for (queue_id, sent) in sent.iter_mut().enumerate() {
+            let body = format!("{queue_id}-{}", sent.len());
+            let answer = master.send("T", queue_id as i32, &body);
+            assert_eq!(answer.code, 0, "{answer:?}");
+            sent.push(body);
+        }
+    }
+}
+
+/// The bytes of the log's first file, without the zeros behind them.
+fn log(root: &Path) -> Vec<u8> {
+    let mut bytes =
+        std::fs::read(root.join("store/commitlog/00000000000000000000")).expect("the first file of the log");
+    let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    bytes.truncate(end);
+    bytes
+}
+
+#[test]
+fn what_is_sent_to_the_master_is_read_from_the_slave() {
+    for (master_lines, slave_lines) in [
+        ("flushDiskType=ASYNC_FLUSH", "flushDiskType=ASYNC_FLUSH"),
+        ("flushDiskType=SYNC_FLUSH", "flushDiskType=SYNC_FLUSH"),
+        ("brokerRole=SYNC_MASTER\nflushDiskType=SYNC_FLUSH", "flushDiskType=ASYNC_FLUSH"),
+        ("brokerRole=SYNC_MASTER\nflushDiskType=ASYNC_FLUSH", "flushDiskType=SYNC_FLUSH"),
+    ] {
+        let mut master = TestBroker::start("master", master_lines);
+        let mut slave = slave_of(&master, slave_lines);
+        let mut client = master.client();
+        let is_sync = master_lines.contains("SYNC_MASTER");
+        if is_sync {
+            let first = client.send("T", 2, "first");
+            assert!(matches!(first.code, 0 | 11 | 12), "{first:?}");
+            eventually("the slave counts", || client.send("T", 2, "more").code, |code| *code == 0);
+        }
+        let mut sent = [Vec::new(), Vec::new()];
+        send(&mut client, 10, &mut sent);
+        if is_sync {
+            let mut slave = slave.client();
+            assert_eq!(runtime(&mut slave, "ringmqHaState"), "inStep", "acknowledged means that the slave has it");
+        }
+        await_read(&slave, 0, &sent[0]);
+        await_read(&slave, 1, &sent[1]);
+        // Down and up again: what was sent meanwhile follows. A SYNC_MASTER says that nobody else has it.
+        assert!(slave.stop());
+        let alone = eventually("the link is gone", || client.send("T", 3, "alone").code, |code| *code != 12);
+        assert_eq!(alone, if is_sync { 11 } else { 0 }, "{master_lines}");
+        slave.start_again();
+        eventually("the slave counts again", || client.send("T", 3, "again").code, |code| *code == 0);
+        send(&mut client, 3, &mut sent);
+        await_read(&slave, 0, &sent[0]);
+        await_read(&slave, 1, &sent[1]);
+        // The master goes and comes back; the slave serves on and then follows on.
+        assert!(master.stop());
+        await_read(&slave, 0, &sent[0]);
+        master.start_again();
+        let mut client = master.client();
+        eventually("the slave is back", || client.send("T", 3, "back").code, |code| *code == 0);
+        send(&mut client, 3, &mut sent);
+        await_read(&slave, 1, &sent[1]);
+        assert!(master.stop() && slave.stop());
+        assert!(log(&master.root) == log(&slave.root), "{master_lines}: the slave's log is the master's");
+    }
+}
+
+#[test]
+fn a_held_pull_at_the_slave_wakes_with_the_copy() {
+    let master = TestBroker::start("master", "");
+    let slave = slave_of(&master, "");
+    let mut client = master.client();
+    assert_eq!(client.send("T", 0, "one").code, 0);
+    await_read(&slave, 0, &["one".to_owned()]);
+    let mut consumer = slave.client();
+    const SUSPEND: i32 = 2;
+    let began = std::time::Instant::now();
+    let answer = std::thread::scope(|scope| {
+        let held = scope.spawn(move || consumer.pull("bodies", "T", 0, 1, SUSPEND, 0));
+        let mut other = slave.client();
+        eventually("the pull is held", || runtime(&mut other, "ringmqHeldPulls"), |held| held == "1");
+        assert_eq!(client.send("T", 0, "two").code, 0);
+        held.join().expect("no panic")
+    });
+    assert_eq!((answer.code, answer.field("nextBeginOffset")), (0, "2"), "{answer:?}");
+    assert!(began.elapsed().as_secs() < 15, "not by the end of its time");
+}
+
+#[test]
+fn only_the_master_delivers_what_was_delayed() {
+    let master = TestBroker::start("master", "messageDelayLevel=1s 2s");
+    let slave = slave_of(&master, "messageDelayLevel=1s 2s");
+    let mut client = master.client();
+    assert_eq!(client.send("T", 0, "now").code, 0);
+    assert_eq!(client.send_with("T", 0, "later", "DELAY\u{1}1\u{2}").code, 0);
+    await_read(&slave, 0, &["now".to_owned(), "later".to_owned()]);
+    let mut copy = slave.client();
+    let delay =
+        eventually("how far it was delivered", || copy.call(45, &[], &[]).text(), |text| text.contains("{1:1,"));
+    assert_eq!(delay, client.call(45, &[], &[]).text());
+    assert_eq!(client.bodies("T", 0, 0).len(), 2, "once");
+}
+
+#[test]
+fn a_sync_master_tells_who_did_not_confirm() {
+    let master = TestBroker::start("master", "brokerRole=SYNC_MASTER\nslaveTimeout=200");
+    let mut client = master.client();
+    let alone = client.send("T", 0, "a");
+    assert_eq!((alone.code, alone.remark.as_str()), (11, "SLAVE_NOT_AVAILABLE"), "{alone:?}");
+    assert_eq!((alone.field("queueOffset"), alone.field("msgId").len()), ("0", 32), "stored all the same");
+    assert_eq!(client.send_with("T", 0, "b", "WAIT\u{1}false\u{2}").code, 0, "who does not wait needs no slave");
+    // A peer that reports once and never again: it is there, but it confirms nothing.
+    let mut peer = TcpStream::connect(("127.0.0.1", master.port + 1)).expect("the replication port");
+    peer.write_all(&0i64.to_be_bytes()).expect("a report");
+    let silent = eventually("its first report counts", || client.send("T", 0, "c"), |answer| answer.code != 11);
+    assert_eq!((silent.code, silent.remark.as_str()), (12, "FLUSH_SLAVE_TIMEOUT"), "{silent:?}");
+    let mut header = [0; 12];
+    peer.read_exact(&mut header).expect("the log");
+    // One that claims more than there is never counts, and its link is closed.
+    peer.write_all(&i64::MAX.to_be_bytes()).expect("a report");
+    eventually("the forger is gone", || client.send("T", 0, "d").code, |code| *code == 11);
+    let bodies = client.bodies("T", 0, 0);
+    assert_eq!(bodies[..3], ["a", "b", "c"], "all are readable");
+}
+
+#[test]
+fn operators_see_how_replication_stands() {
+    let master = TestBroker::start("master", "");
+    let mut client = master.client();
+    assert_eq!(client.send("T", 0, "x").code, 0);
+    assert_eq!(
+        (runtime(&mut client, "ringmqRole"), runtime(&mut client, "ringmqHaLinks")),
+        ("ASYNC_MASTER".into(), "0".into())
+    );
+    let slave = slave_of(&master, "");
+    await_read(&slave, 0, &["x".to_owned()]);
+    eventually(
+        "confirmed",
+        || runtime(&mut client, "ringmqHaLink_1"),
+        |text| text.contains("up") && text.contains("lag 0 bytes"),
+    );
+    let status = client.call(HA_STATUS, &[], &[]);
+    let status: serde_json::Value = serde_json::from_slice(&status.body).expect("JSON");
+    let end: i64 = runtime(&mut client, "commitLogMaxOffset").parse().expect("an offset");
+    assert_eq!((&status["master"], &status["inSyncSlaveNums"]), (&true.into(), &1.into()), "{status}");
+    assert_eq!(status["masterCommitLogMaxOffset"], end);
+    let link = &status["haConnectionInfo"][0];
+    assert_eq!(
+        (&link["slaveAckOffset"], &link["diff"], &link["inSync"]),
+        (&end.into(), &0.into(), &true.into()),
+        "{status}"
+    );
+
+    let mut copy = slave.client();
+    let status = copy.call(HA_STATUS, &[], &[]);
+    let status: serde_json::Value = serde_json::from_slice(&status.body).expect("JSON");
+    assert_eq!(
+        (&status["master"], &status["haClientRuntimeInfo"]["maxOffset"]),
+        (&false.into(), &end.into()),
+        "{status}"
+    );
+    assert_eq!(status["haClientRuntimeInfo"]["masterAddr"], format!("127.0.0.1:{}", master.port + 1));
+    for (key, expected) in [
+        ("ringmqRole", "SLAVE".to_owned()),
+        ("ringmqHaState", "inStep".to_owned()),
+        ("ringmqHaEnd", end.to_string()),
+        ("ringmqHaLagBytes", "0".to_owned()),
+    ] {
+        assert_eq!(runtime(&mut copy, key), expected, "{key}");
+    }
+}
+
+#[test]
+fn a_port_that_is_taken_is_named_with_its_key() {
+    let port = free_port();
+    let _other = TcpListener::bind(("127.0.0.1", port + 1)).expect("the replication port");
+    let error = TestBroker::refused(port, "");
+    for part in [
+        format!("cannot listen on 127.0.0.1:{}", port + 1),
+        format!("pid {}", std::process::id()),
+        format!(
+            "{port} (listenPort), {} (listenPort - 2, VIP channel) and {} (listenPort + 1, replication)",
+            port - 2,
+            port + 1
+        ),
+        "at least 4 away".to_owned(),
+    ] {
+        assert!(error.contains(&part), "{part} in {error}");
+    }
+    // The step users take: a slave beside its master, on the next port.
+    let master = TestBroker::start("master", "");
+    let lines = format!("brokerRole=SLAVE\nbrokerId=1\nhaMasterAddress=127.0.0.1:{}", master.port + 1);
+    let error = TestBroker::refused(master.port + 1, &lines);
+    assert!(error.contains(&format!("cannot listen on 127.0.0.1:{}", master.port + 1)), "{error}");
+}
