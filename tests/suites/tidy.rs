@@ -18,7 +18,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ),
     ("remoting", &["protocol", "shard", "glommio", "futures-io", "bytes", "libc", "tracing"]),
     ("replication", &["engine", "protocol", "libc", "tracing"]),
-    ("admin", &["client", "protocol", "remoting", "clap", "serde", "serde_json"]),
+    ("admin", &["protocol", "remoting", "libc", "serde_json", "strsim"]),
     (
         "nameserver",
         &[
