@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use common::slave::{beside, boundaries, contents, feed, log_bytes, master, messages, settle, slave_options};
+use common::slave::{Queue, beside, boundaries, contents, feed, log_bytes, master, messages, settle, slave_options};
 use common::{Dir, Rig, SEGMENT, msg, records};
 use engine::io::{Disk, Faults};
 use engine::{GetStatus, ReceiveError};
@@ -112,9 +112,14 @@ fn a_cut_log_goes_on_with_other_bytes() {
 fn an_emptied_store_begins_anew_and_keeps_the_old_one_aside() {
     let master_dir = Dir::new("clear-master");
     let mut rig = master(master_dir.path(), &messages(70));
+    let mut with_key = msg("A", 0, "indexed");
+    with_key.tag = "t\u{2}KEYS\u{1}k".to_string();
+    rig.send_ok(&with_key);
     let log = log_bytes(&rig);
     let dir = Dir::new("clear-slave");
     let mut slave = full_slave(&dir, &log, 2);
+    slave.until("the index", |rig| rig.shared.indexed_to() == rig.shared.readable());
+    assert_eq!(slave.shared.query("A", "k", 9, 0, i64::MAX).ranges.len(), 1);
     let mut receiver = slave.shared.receiver().expect("a slave");
     let segment = SEGMENT as i64;
     let (start, end) = (0, log.len() as i64);

@@ -235,7 +235,12 @@ fn shards_read_in_the_order_of_the_log() {
     let woken = Arc::new(std::sync::atomic::AtomicUsize::new(0));
     for shard in 0..2 {
         let woken = woken.clone();
-        shared.on_progress(shard, Box::new(move || drop(woken.fetch_add(1, Ordering::SeqCst))));
+        shared.on_progress(
+            shard,
+            Box::new(move || {
+                let _ = woken.fetch_add(1, Ordering::SeqCst);
+            }),
+        );
     }
     shared.slaves().link_up(1, 0).expect("up");
     let [first, second] = [0, 1].map(|queue_id| {

@@ -30,7 +30,7 @@ use crate::watch::{LogWatch, Watched};
 /// Most bytes of one [`Receiver::read`].
 const READ_MAX: usize = 4 << 20;
 /// Zeros written at a time over bytes that are cut.
-const ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
 /// What is received, beside what tail and segments say.
 #[derive(Default)]

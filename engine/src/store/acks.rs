@@ -157,6 +157,9 @@ impl<A> ShardStore<A> {
         if self.is_replicated() {
             progress.want_replica(self.shard, wants_acknowledged, wants_decided);
         }
+        if !(wants_watermark || wants_flushed || wants_acknowledged || wants_decided) {
+            return true;
+        }
         let now = self.see();
         (!wants_watermark || now.watermark == seen.watermark)
             && (!wants_flushed || now.flushed == seen.flushed)

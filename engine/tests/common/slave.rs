@@ -70,8 +70,11 @@ pub fn feed(receiver: &mut Receiver, log: &[u8], piece: usize) -> Result<(), Rec
     Ok(())
 }
 
+/// Topic, queue id, and the messages: queue offset and body.
+pub type Queue = (String, u32, Vec<(i64, Vec<u8>)>);
+
 /// What consumers find: every queue with its messages.
-pub fn contents(rig: &mut Rig) -> Vec<(String, u32, Vec<(i64, Vec<u8>)>)> {
+pub fn contents(rig: &mut Rig) -> Vec<Queue> {
     let queues = ["A", "B"].into_iter().flat_map(|topic| (0..4).map(move |queue_id| (topic.to_string(), queue_id)));
     queues.map(|(topic, queue_id)| (topic.clone(), queue_id, rig.read_all(&topic, queue_id))).collect()
 }
