@@ -333,6 +333,58 @@ fn a_hole_left_by_a_crash_ends_a_slaves_log() {
     assert!(log_bytes(&Rig::open(slave_options(slave_dir.path()))) == log);
 }
 
+/// The master deletes a topic and makes it again; the slave keeps the old queue until the new one's first message.
+#[test]
+fn a_topic_made_again_on_the_master_begins_again_on_the_slave() {
+    let (master_dir, slave_dir) = (Dir::new("again-master"), Dir::new("again-slave"));
+    let mut rig = Rig::open(options(master_dir.path()));
+    for number in 0..70 {
+        rig.send_ok(&msg("A", 0, format!("old {number}")));
+    }
+    let old = log_bytes(&rig);
+    rig.store("A", 0).delete_topic("A");
+    for number in 0..5 {
+        rig.send_ok(&msg("A", 0, format!("new {number}")));
+    }
+    let log = log_bytes(&rig);
+    let mut slave = Rig::open(slave_options(slave_dir.path()));
+    let mut receiver = slave.shared.receiver().expect("a slave");
+    feed(&mut receiver, &old, 1000).expect("taken");
+    settle(&mut slave);
+    slave.housekeep();
+    assert_eq!(slave.read_all("A", 0).len(), 70);
+    feed(&mut receiver, &log, 1000).expect("taken");
+    settle(&mut slave);
+    let want = contents(&mut rig);
+    assert_eq!(want[0].2.len(), 5);
+    assert_eq!(contents(&mut slave), want);
+    drop(receiver);
+    slave.kill();
+    let mut slave = Rig::open(slave_options(slave_dir.path()));
+    assert_eq!(contents(&mut slave), want, "and after a crash");
+    drop(slave.stop());
+}
+
+/// A record that claims a queue offset its queue cannot have gets no place, as in recovery; those behind it do.
+#[test]
+fn a_record_with_an_impossible_queue_offset_gets_no_place() {
+    let (master_dir, slave_dir) = (Dir::new("offset-master"), Dir::new("offset-slave"));
+    let mut rig = Rig::open(options(master_dir.path()));
+    for number in 0..6 {
+        rig.send_ok(&msg("A", 0, format!("{number}")));
+    }
+    let mut log = log_bytes(&rig);
+    let third = boundaries(&log)[3] as usize;
+    // Offset 3 becomes 1: the checksum covers the body only.
+    log[third + 20..third + 28].copy_from_slice(&1i64.to_be_bytes());
+    let mut slave = Rig::open(slave_options(slave_dir.path()));
+    let mut receiver = slave.shared.receiver().expect("a slave");
+    feed(&mut receiver, &log, 100).expect("taken");
+    settle(&mut slave);
+    let found: Vec<_> = slave.read_all("A", 0).into_iter().map(|(offset, _)| offset).collect();
+    assert_eq!(found, [0, 1, 2, 4, 5]);
+}
+
 /// What another thread sends: ranges never cross a file, and whoever is armed is woken by the next message.
 #[test]
 fn a_thread_outside_the_shards_sees_the_log_grow() {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use common::{Dir, Rig, msg, options, sync};
 use engine::io::{Disk, Faults};
 use engine::{FlushMode, GetStatus, PutStatus, Replication, ReportRefused, StoreOptions};
+use proptest::prelude::*;
 
 const LONG: Duration = Duration::from_secs(60);
 const SHORT: Duration = Duration::from_millis(20);
@@ -257,4 +258,103 @@ fn shards_read_in_the_order_of_the_log() {
     rig.turn();
     assert_eq!(rig.arrivals.len(), 2);
     drop(rig.stop());
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Put {
+        queue_id: u32,
+        size: usize,
+        wait: bool,
+    },
+    Turn,
+    Up {
+        id: u64,
+    },
+    Down {
+        id: u64,
+    },
+    /// A report of so many thousandths of the log.
+    Report {
+        id: u64,
+        part: i64,
+    },
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        4 => (0u32..3, 1usize..1500, any::<bool>()).prop_map(|(queue_id, size, wait)| Step::Put { queue_id, size, wait }),
+        4 => Just(Step::Turn),
+        1 => (0u64..3).prop_map(|id| Step::Up { id }),
+        1 => (0u64..3).prop_map(|id| Step::Down { id }),
+        3 => (0u64..3, 0i64..1100).prop_map(|(id, part)| Step::Report { id, part }),
+    ];
+    prop::collection::vec(step, 1..60)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    /// Whatever slaves do: who is told `Ok` is on a slave, who is told that there was none had none or a far one, what
+    /// is read is decided, and everybody is answered.
+    #[test]
+    fn no_ack_without_a_slave(steps in steps(), shards in 1usize..3) {
+        let dir = Dir::new("slave-model");
+        let mut options = replicated(&dir, FlushMode::Async, LONG);
+        options.shards = shards;
+        let mut rig = Rig::open(options);
+        let shared = rig.shared.clone();
+        // By ack: whether it waits, and whether a slave was usable when it was written.
+        let mut waits = std::collections::BTreeMap::new();
+        let mut batch = Vec::new();
+        let mut starts = std::collections::BTreeMap::new();
+        let mut best = 0;
+        for step in steps.into_iter().chain([Step::Turn]) {
+            match step {
+                Step::Put { queue_id, size, wait } => {
+                    batch.push((rig.put(&[msg("T", queue_id, vec![1; size])], wait).expect("taken"), wait));
+                }
+                Step::Turn => {
+                    waits.extend(batch.drain(..).map(|(ack, wait)| (ack, (wait, !starts.is_empty()))));
+                    rig.turn();
+                }
+                Step::Up { id } => {
+                    let start = shared.watermark();
+                    prop_assert_eq!(shared.slaves().link_up(id, start).is_ok(), !starts.contains_key(&id));
+                    starts.entry(id).or_insert(start);
+                }
+                Step::Down { id } => {
+                    shared.slaves().link_down(id);
+                    starts.remove(&id);
+                }
+                Step::Report { id, part } => {
+                    let end = shared.watermark();
+                    let safe = end * part / 1000;
+                    let good = starts.get(&id).is_some_and(|start| (*start..=end).contains(&safe));
+                    prop_assert_eq!(shared.slaves().report(id, safe).is_ok(), good);
+                    if good && starts.get(&id).is_some_and(|start| safe > *start) {
+                        best = best.max(safe);
+                    }
+                }
+            }
+            let undecided = rig.outcomes.len() < waits.len();
+            for (ack, outcome) in &rig.outcomes {
+                let (wait, usable) = waits[ack];
+                match outcome.status {
+                    PutStatus::Ok => prop_assert!(!wait || outcome.physical_offset < best),
+                    PutStatus::SlaveNotAvailable => prop_assert!(wait && (!usable || shared.watermark() > 10_000)),
+                    other => prop_assert!(false, "{:?}", other),
+                }
+            }
+            prop_assert!(shared.readable() <= shared.watermark());
+            if !undecided && batch.is_empty() {
+                prop_assert_eq!(shared.readable(), shared.watermark());
+            }
+        }
+        let told = rig.outcomes.len();
+        let rest = rig.stop();
+        prop_assert_eq!(rest.len(), waits.len());
+        for (_, outcome) in &rest[told..] {
+            prop_assert!(matches!(outcome.status, PutStatus::Ok | PutStatus::SlaveTimeout));
+        }
+    }
 }
