@@ -46,6 +46,7 @@ pub fn options(settings: &BrokerSettings, config_text: String) -> Result<BrokerO
             broker: settings.broker_name.clone(),
             cluster_topic: settings.cluster_topic_enable,
             broker_topic: settings.broker_topic_enable,
+            is_slave: settings.broker_role == BrokerRole::Slave,
             trace_topic: settings.trace_topic_enable.then(|| settings.trace_topic_name.clone()),
         },
         auto_create_groups: settings.auto_create_subscription_group,

@@ -30,13 +30,15 @@ pub struct GroupSnapshot {
 #[derive(Debug)]
 pub struct GroupTable {
     auto_create: bool,
+    is_slave: bool,
     groups: Groups,
     version: DataVersion,
 }
 
 impl GroupTable {
-    /// The table with the built-in groups, over which a loaded subscriptionGroup.json is laid.
-    pub fn new(auto_create: bool, loaded: Option<SubscriptionGroupWrapper>) -> Self {
+    /// The table with the built-in groups, over which a loaded subscriptionGroup.json is laid. `is_slave`: it follows
+    /// a master's.
+    pub fn new(auto_create: bool, is_slave: bool, loaded: Option<SubscriptionGroupWrapper>) -> Self {
         let mut groups = BTreeMap::new();
         for name in names::SYSTEM_GROUPS {
             let group = SubscriptionGroupConfig { group_name: name.to_owned(), ..Default::default() };
@@ -50,7 +52,7 @@ impl GroupTable {
                 groups.insert(name, Arc::new(group));
             }
         }
-        GroupTable { auto_create, groups, version }
+        GroupTable { auto_create, is_slave, groups, version }
     }
 
     /// The group, if it exists.
@@ -120,7 +122,11 @@ impl GroupTable {
         }
     }
 
+    /// A slave's version is its master's: what the slave adds for its readers has none, or each copy would undo it.
     fn changed(&mut self, now_ms: i64) {
+        if self.is_slave {
+            return;
+        }
         self.version.counter += 1;
         self.version.timestamp = now_ms;
     }
@@ -132,10 +138,10 @@ mod tests {
 
     #[test]
     fn groups_come_to_be_when_they_may() {
-        let mut open = GroupTable::new(true, None);
+        let mut open = GroupTable::new(true, false, None);
         assert!(open.get_or_create(1, "g").unwrap().1);
         assert!(!open.get_or_create(1, "g").unwrap().1, "it was there");
-        let mut closed = GroupTable::new(false, None);
+        let mut closed = GroupTable::new(false, false, None);
         assert!(closed.get_or_create(1, "g").is_none());
         assert!(closed.get_or_create(1, "CID_RMQ_SYS_TRANS").is_some());
         assert!(closed.get("TOOLS_CONSUMER").is_some());
@@ -143,15 +149,17 @@ mod tests {
 
     #[test]
     fn a_slave_takes_its_masters_table() {
-        let mut master = GroupTable::new(true, None);
+        let mut master = GroupTable::new(true, false, None);
         master.get_or_create(5, "g");
-        let mut slave = GroupTable::new(true, None);
+        let mut slave = GroupTable::new(true, true, None);
         slave.get_or_create(3, "own");
         let snapshot = GroupSnapshot { groups: master.groups.clone(), version: master.version };
         let changes = slave.replace(snapshot.clone()).expect("another version");
         let text = format!("{changes:?}");
         assert!(changes.len() == 2 && text.contains("\"own\"") && text.contains("\"g\""), "{text}");
         assert_eq!((slave.version, &slave.groups), (master.version, &master.groups));
-        assert!(slave.replace(snapshot).is_none(), "the same version is the same table");
+        slave.get_or_create(6, "added");
+        assert!(slave.replace(snapshot).is_none(), "the same version: what the slave added stays");
+        assert!(slave.get("added").is_some());
     }
 }

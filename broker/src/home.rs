@@ -175,11 +175,10 @@ impl Home {
 
     /// The ticket to wait for until a topic of the broker's own exists.
     pub fn own_topic(&mut self, now_ms: i64, name: &str, queues: i32, perm: i32, sys_flag: i32) -> Ticket {
-        let before = self.topics.version().counter;
-        let topic = self.topics.create_own(now_ms, name, queues, perm, sys_flag);
-        if self.topics.version().counter == before {
+        if self.topics.get(name).is_some() {
             return self.newest(Table::Topics);
         }
+        let topic = self.topics.create_own(now_ms, name, queues, perm, sys_flag);
         self.change(Table::Topics, TableChange::Topic(topic))
     }
 

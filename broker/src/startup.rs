@@ -43,6 +43,8 @@ const MESH_CAPACITY: usize = 1024;
 const STOP_TIMEOUT: Duration = Duration::from_secs(8);
 /// How long a start waits for the nameservers before it says that it is up.
 const REGISTER_WAIT: Duration = Duration::from_secs(3);
+/// How long a slave waits for its shards before it copies.
+const SHARD_START_MAX: Duration = Duration::from_secs(30);
 const TICK: Duration = Duration::from_millis(10);
 
 /// Why a broker does not start. The text says what was found and what to do.
@@ -149,18 +151,23 @@ pub fn start(mut options: BrokerOptions) -> Result<Running, StartError> {
     let shared = SharedTables::of(&tables);
     let mut home = Some((tables, writer, acceptors));
     let mut threads = Vec::new();
+    let (up, ups) = std::sync::mpsc::channel();
     for (seed, port) in opened.shards.into_iter().zip(ports) {
         let id = port.id();
         let (env, shared) = (env.clone(), shared.clone());
         let own = if id == 0 { home.take() } else { None };
         let spec = ShardSpec { name: format!("shard-{id}"), cpu: env.options.cpus.get(id).copied().flatten() };
-        let thread = shard::start(spec, move || run_shard(env, seed, port, shared, own));
+        let up = up.clone();
+        let thread = shard::start(spec, move || run_shard(env, seed, port, shared, own, up));
         threads.push(thread.map_err(io("cannot start a shard"))?);
     }
     let pinned: Vec<usize> = env.options.cpus.iter().copied().flatten().collect();
     shard::leave_cpus_to_shards(&pinned, &[engine::flush::THREAD]);
     let registrars = registrar::start(&env).map_err(io("cannot start a registrar"))?;
+    drop(up);
     if env.options.is_slave() {
+        // A shard follows the log from where it ends when the shard begins. One that died is seen by `has_failed`.
+        let _ = (0..shards).try_for_each(|_| ups.recv_timeout(SHARD_START_MAX));
         env.replicas.start_slave(&env).map_err(io("cannot start to copy from the master"))?;
     }
     let copier =
@@ -282,6 +289,7 @@ async fn run_shard(
     port: MeshPort<ToShard>,
     shared: SharedTables,
     home: Option<HomeParts>,
+    up: std::sync::mpsc::Sender<()>,
 ) -> bool {
     port.attach();
     let id = port.id();
@@ -294,6 +302,7 @@ async fn run_shard(
         Box::new(Home::new(env.clone(), tables, writer))
     });
     let mut core = Core::new(id, env.clone(), seed.into_store(), port.clone(), home);
+    let _ = up.send(());
     for topic in shared.topics {
         core.apply(TableChange::Topic(topic));
     }
@@ -450,7 +459,7 @@ fn load_tables(options: &BrokerOptions) -> Result<Tables, StartError> {
     let delay = delay.map(|table| table.offset_table).unwrap_or_default();
     Ok(Tables {
         topics: TopicTable::new(options.topics.clone(), topics),
-        groups: GroupTable::new(options.auto_create_groups, groups),
+        groups: GroupTable::new(options.auto_create_groups, options.is_slave(), groups),
         progress: progress.map(|table| table.offset_table).unwrap_or_default(),
         delay: (1..=options.delay_levels_ms.len() as i32)
             .map(|level| delay.get(&level).copied().unwrap_or(0))

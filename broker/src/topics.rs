@@ -53,6 +53,8 @@ pub struct TopicPolicy {
     pub cluster_topic: bool,
     /// `brokerTopicEnable`.
     pub broker_topic: bool,
+    /// The table follows a master's.
+    pub is_slave: bool,
     /// `msgTraceTopicName` when `traceTopicEnable`.
     pub trace_topic: Option<String>,
 }
@@ -260,7 +262,11 @@ impl TopicTable {
         TopicSnapshot { topics: self.topics.clone(), version: self.version }
     }
 
+    /// A slave's version is its master's: what the slave adds for its readers has none, or each copy would undo it.
     fn changed(&mut self, now_ms: i64) {
+        if self.policy.is_slave {
+            return;
+        }
         self.version.counter += 1;
         self.version.timestamp = now_ms;
     }
@@ -279,6 +285,7 @@ mod tests {
             broker: "broker-a".into(),
             cluster_topic: true,
             broker_topic: true,
+            is_slave: false,
             trace_topic: None,
         }
     }
@@ -310,15 +317,17 @@ mod tests {
     fn a_slave_takes_its_masters_table() {
         let mut master = TopicTable::new(policy(true), None);
         master.put(5, config("T", 4, 4, 6));
-        let mut slave = TopicTable::new(policy(true), None);
-        slave.put(3, config("own", 1, 1, 6));
+        let mut slave = TopicTable::new(TopicPolicy { is_slave: true, ..policy(true) }, None);
         slave.put(4, config("T", 1, 1, 6));
+        slave.create_own(3, "own", 1, 6, 0);
         let changes = slave.replace(master.snapshot()).expect("another version");
         let text = format!("{changes:?}");
         assert!(changes.len() == 2 && text.contains("TopicForgotten(\"own\")") && text.contains("\"T\""), "{text}");
         assert_eq!((slave.version(), slave.get("T")), (master.version(), master.get("T")));
         assert!(slave.get("own").is_none());
-        assert!(slave.replace(master.snapshot()).is_none(), "the same version is the same table");
+        slave.create_own(6, "%RETRY%g", 1, 6, 0);
+        assert!(slave.replace(master.snapshot()).is_none(), "the same version: what the slave added stays");
+        assert!(slave.get("%RETRY%g").is_some());
     }
 
     #[test]
