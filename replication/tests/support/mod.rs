@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test program uses its part")]
 
 pub mod memory;
+pub mod quick;
 pub mod random;
 pub mod records;
 pub mod world;

@@ -324,12 +324,9 @@ impl World {
             Cut::HalfOpen => (true, true),
             Cut::OneWay(way) => (way == Way::ToSlave, way == Way::ToMaster),
         };
-        for (pipe, is_dead) in [(&mut link.to_slave, to_slave), (&mut link.to_master, to_master)] {
-            if is_dead {
-                pipe.is_dead = true;
-                pipe.bytes.clear();
-            }
-        }
+        // What is sent from now on fills the kernel's buffer, and that is all.
+        link.to_slave.is_dead |= to_slave;
+        link.to_master.is_dead |= to_master;
     }
 
     /// Links there are, dead ones not yet noticed included.
@@ -375,6 +372,9 @@ impl World {
         let planned = self.planned_cut;
         let Some(link) = self.links.get_mut(at) else { return Ok(()) };
         let pipe = if way == Way::ToSlave { &mut link.to_slave } else { &mut link.to_master };
+        if pipe.is_dead {
+            return Ok(());
+        }
         let mut count = max.min(pipe.bytes.len());
         let mut is_cut = None;
         if let Some((cut_way, after, cut)) = planned
@@ -532,10 +532,8 @@ impl World {
                         drop(log);
                         return self.fail(format!("a frame of {len} bytes at {offset} is outside the log"));
                     };
-                    if !link.to_slave.is_dead {
-                        link.to_slave.bytes.extend(wire::header(offset, len));
-                        link.to_slave.bytes.extend(bytes);
-                    }
+                    link.to_slave.bytes.extend(wire::header(offset, len));
+                    link.to_slave.bytes.extend(bytes);
                     drop(log);
                     link.is_sent_due = true;
                     if link.to_slave.bytes.len() < WINDOW {
@@ -593,10 +591,7 @@ impl World {
                     self.check_prefix(at, slave, offset)?;
                 }
                 slave::Effect::Report(offset) => {
-                    let link = &mut self.links[at];
-                    if !link.to_master.is_dead {
-                        link.to_master.bytes.extend(wire::report(offset));
-                    }
+                    self.links[at].to_master.bytes.extend(wire::report(offset));
                 }
                 slave::Effect::Close(_) => {
                     self.links[at].copy = None;
