@@ -11,13 +11,19 @@ use checker::{Op, Record};
 pub struct Recorder {
     client: u32,
     start: Instant,
+    suffix: String,
     records: Vec<Record>,
 }
 
 impl Recorder {
     /// A recorder of this client; `start` is the same for all of a run.
     pub fn new(client: u32, start: Instant) -> Self {
-        Recorder { client, start, records: Vec::new() }
+        Recorder { client, start, suffix: String::new(), records: Vec::new() }
+    }
+
+    /// Added to the topic of every record from now on: tells the queues of several brokers apart.
+    pub fn set_suffix(&mut self, suffix: &str) {
+        suffix.clone_into(&mut self.suffix);
     }
 
     /// The client's number.
@@ -35,7 +41,7 @@ impl Recorder {
         Record {
             client: self.client,
             op,
-            topic: topic.to_owned(),
+            topic: format!("{topic}{}", self.suffix),
             queue: u32::try_from(queue).unwrap_or(u32::MAX),
             group: String::new(),
             uid: None,

@@ -17,7 +17,8 @@ use crate::rng::Rng;
 use crate::server::Server;
 use crate::{drain, wait};
 
-const GROUP: &str = "CID_run";
+/// The group of the consumers.
+pub const GROUP: &str = "CID_run";
 /// Client numbers of the drain and of the lookups.
 const DRAIN_CLIENT: u32 = 900;
 const LOOKUP_CLIENT: u32 = 901;
@@ -64,6 +65,11 @@ impl Run {
             threads.push(consumer(Arc::clone(&shared), 100 + number, GROUP, queues));
         }
         Run { spec, shared, threads }
+    }
+
+    /// Nanoseconds of the run's clock.
+    pub fn now(&self) -> u64 {
+        u64::try_from(self.shared.start.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 
     /// Acks so far.
@@ -116,6 +122,16 @@ pub struct Stopped {
 }
 
 impl Stopped {
+    /// What was recorded so far.
+    pub fn into_records(self) -> Vec<Record> {
+        self.records
+    }
+
+    /// What the threads shared: the broker's address, the topics, the clock.
+    pub fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
     /// Drains every queue, looks `lookups` messages up by key and by id, and judges the whole. A broken promise fails
     /// the case; its history is kept beside the broker's log.
     pub fn judge(mut self, server: &Server, lookups: usize) -> Report {

@@ -75,8 +75,9 @@ const EDGES: &[(&str, &[&str])] = &[
             "toml",
         ],
     ),
-    ("tests", &["protocol", "client", "checker", "config", "serde", "serde_json", "libc"]),
+    ("tests", &["protocol", "client", "checker", "config", "rig", "serde", "serde_json", "libc"]),
     ("tests/checker", &["serde", "serde_json"]),
+    ("tests/rig", &["fuser", "libc"]),
 ];
 
 /// The only places that may name the runtime.
