@@ -80,7 +80,7 @@ impl Context<'_> {
         let mut away = Vec::new();
         for address in &self.namesrv {
             match self.wire.ask(address, request, fields) {
-                Ok(body) => return Ok((address.clone(), body)),
+                Ok(reply) => return Ok((address.clone(), reply.body)),
                 Err(error @ Unanswered::Unreachable { .. }) => away.push(error.to_string()),
                 Err(error) => return Err(error.into()),
             }
@@ -97,8 +97,8 @@ impl Context<'_> {
     ) -> Vec<Result<B, Unanswered>> {
         let wire = self.wire;
         let ask = |address: &str| {
-            let body = wire.ask(address, request, fields)?;
-            read(address, request, &body)
+            let reply = wire.ask(address, request, fields)?;
+            read(address, request, &reply.body)
         };
         let mut answers = Vec::with_capacity(addresses.len());
         for some in addresses.chunks(ASKED_AT_ONCE) {

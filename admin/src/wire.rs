@@ -2,7 +2,7 @@
 //!
 //! Owns the connection and its time. Must not know what a question means. Ordinary threads, several at once.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -19,10 +19,18 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Connections kept for the next round of a command that repeats; with more brokers each round connects again.
 const KEPT_MAX: usize = 256;
 
+/// An answer that had code 0.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reply {
+    /// Of its header.
+    pub fields: BTreeMap<String, String>,
+    pub body: Vec<u8>,
+}
+
 /// Whoever carries questions.
 pub trait Wire: Sync {
-    /// The body of the answer, which had code 0. `address` is `host:port`.
-    fn ask(&self, address: &str, request: i32, fields: &[(&str, &str)]) -> Result<Vec<u8>, Unanswered>;
+    /// The good answer to one question. `address` is `host:port`.
+    fn ask(&self, address: &str, request: i32, fields: &[(&str, &str)]) -> Result<Reply, Unanswered>;
 }
 
 /// The network.
@@ -47,7 +55,7 @@ impl Tcp {
 }
 
 impl Wire for Tcp {
-    fn ask(&self, address: &str, request: i32, fields: &[(&str, &str)]) -> Result<Vec<u8>, Unanswered> {
+    fn ask(&self, address: &str, request: i32, fields: &[(&str, &str)]) -> Result<Reply, Unanswered> {
         let unreachable =
             |error: CallError| Unanswered::Unreachable { address: address.to_owned(), why: words(&error) };
         let mut channel = match self.kept(address) {
@@ -66,7 +74,8 @@ impl Wire for Tcp {
         self.keep(address, channel);
         let command = answer.command();
         if command.code == response::SUCCESS {
-            return Ok(command.body.to_vec());
+            let fields = command.fields.iter().map(|(name, value)| (name.into_owned(), value.into_owned()));
+            return Ok(Reply { fields: fields.collect(), body: command.body.to_vec() });
         }
         let remark = command.remark.map(|remark| remark.get().into_owned()).unwrap_or_default();
         Err(Unanswered::Refused { address: address.to_owned(), request, code: command.code, remark })

@@ -130,12 +130,40 @@ fn ha_status_of_a_broker_of_4x_comes_from_runtime_info() {
     assert!(played.said[0].contains("add -n host:9876"), "{:?}", played.said);
 }
 
+/// Where 202 is not served the offsets are asked for queue by queue.
+#[test]
+fn topic_status_without_202_comes_from_single_offsets() {
+    let route = r#"ns:9876 105 {"brokerDatas":[{"brokerAddrs":{"0":"a:1"},"brokerName":"a"}],"queueDatas":[{"brokerName":"a","readQueueNums":2,"writeQueueNums":1}]}
+"#;
+    let told = [route, "a:1 31 ?offset=7\na:1 30 ?offset=9"].concat();
+    check(
+        "topicStatus -t T",
+        &told,
+        Ended::Well,
+        &[
+            "a                                 0     7                     9                       \n",
+            "a                                 1     7                     9                       \n",
+            "broker a at a:1 does not serve request 202",
+        ],
+    );
+    let told = [route, "a:1 31 ?offset=7\na:1 30 ?offset=x"].concat();
+    check("topicStatus -t T", &told, Ended::Failed, &["a:1: the answer to request 30 is malformed: its field offset"]);
+    let many = route.replace("\"readQueueNums\":2", "\"readQueueNums\":2147483647");
+    let told = [&many, "a:1 31 ?offset=7\na:1 30 ?offset=9"].concat();
+    check("topicStatus -t T", &told, Ended::Failed, &["2147483647 queues, the first 4096 are shown"]);
+}
+
 /// A slave of this broker says in words how it stands; the line comes after those of Java.
 #[test]
 fn a_slave_says_what_keeps_it() {
     let told = "s:1 907 {\"master\":false,\"haClientRuntimeInfo\":{\"masterAddr\":\"m:1\"}}\n\
                 s:1 28 {\"table\":{\"ringmqHaStateText\":\"diverged at 4096\"}}";
-    check("haStatus -b s:1", told, Ended::Well, &["#MasterFlushOffset\t0\n#State\tdiverged at 4096\n"]);
+    check(
+        "haStatus -b s:1",
+        told,
+        Ended::Well,
+        &["#LastReadTime\t-\n", "#MasterFlushOffset\t0\n#State\tdiverged at 4096\n"],
+    );
     check("haStatus -b s:1 --json", told, Ended::Well, &["\"state\": \"diverged at 4096\""]);
 }
 

@@ -63,7 +63,7 @@ fn run(context: &mut Context<'_>, arguments: &Arguments) -> Result<(), Failure> 
 /// slaves say nothing.
 fn slave_state(context: &Context<'_>, address: &str) -> Option<String> {
     let code = request::GET_BROKER_RUNTIME_INFO;
-    let info: KvTable = read(address, code, &context.wire.ask(address, code, &[]).ok()?).ok()?;
+    let info: KvTable = read(address, code, &context.wire.ask(address, code, &[]).ok()?.body).ok()?;
     info.table.get("ringmqHaStateText").cloned()
 }
 
@@ -92,8 +92,8 @@ fn print(context: &mut Context<'_>, address: &str, status: &HaRuntimeInfo, state
             client.master_addr.clone().unwrap_or_else(|| "null".into()),
             client.max_offset.to_string(),
             speed(client.transferred_byte_in_second),
-            context.clock.text(client.last_read_timestamp),
-            context.clock.text(client.last_write_timestamp),
+            moment(context, client.last_read_timestamp),
+            moment(context, client.last_write_timestamp),
             client.master_flush_offset.to_string(),
         ];
         slave(context, texts);
@@ -101,6 +101,11 @@ fn print(context: &mut Context<'_>, address: &str, status: &HaRuntimeInfo, state
             context.line(format!("#State\t{state}"));
         }
     }
+}
+
+/// A broker that does not keep the time sends 0.
+fn moment(context: &Context<'_>, unix_ms: i64) -> String {
+    if unix_ms == 0 { "-".to_owned() } else { context.clock.text(unix_ms) }
 }
 
 fn master(context: &mut Context<'_>, address: &str, max_offset: i64, slaves: usize, in_step: i32) {
@@ -209,7 +214,7 @@ fn from_runtime_info(context: &mut Context<'_>, address: &str) -> Result<serde_j
 
 fn log_end(context: &Context<'_>, address: &str) -> Result<i64, Unanswered> {
     let code = request::GET_BROKER_RUNTIME_INFO;
-    end_of(address, &read(address, code, &context.wire.ask(address, code, &[])?)?)
+    end_of(address, &read(address, code, &context.wire.ask(address, code, &[])?.body)?)
 }
 
 /// commitLogMaxOffset.

@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use admin::wire::Wire;
+use admin::wire::{Reply, Wire};
 use admin::{Clock, Ended, Unanswered};
 
-/// Bodies, or `!CODE REMARK`, by address and request.
+/// Bodies, `!CODE REMARK`, or `?FIELD=VALUE,…` of a header, by address and request.
 pub type Answers = BTreeMap<(String, i32), String>;
 
 /// One folder of `golden/`.
@@ -118,20 +118,25 @@ impl Play {
 }
 
 impl Wire for Play {
-    fn ask(&self, address: &str, request: i32, _fields: &[(&str, &str)]) -> Result<Vec<u8>, Unanswered> {
+    fn ask(&self, address: &str, request: i32, _fields: &[(&str, &str)]) -> Result<Reply, Unanswered> {
         if !self.answers.keys().any(|(known, _)| known == address) {
             let why = "nobody plays this address".to_owned();
             return Err(Unanswered::Unreachable { address: address.to_owned(), why });
         }
         let not_served = format!("!3 request type {request} not supported");
         let text = self.answers.get(&(address.to_owned(), request)).unwrap_or(&not_served);
+        if let Some(fields) = text.strip_prefix('?') {
+            let fields = fields.split(',').filter_map(|field| field.split_once('='));
+            let fields = fields.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+            return Ok(Reply { fields, body: Vec::new() });
+        }
         match text.strip_prefix('!') {
             Some(refusal) => {
                 let (code, remark) = refusal.split_once(' ').unwrap_or((refusal, ""));
                 let code = code.parse().expect("a code after !");
                 Err(Unanswered::Refused { address: address.to_owned(), request, code, remark: remark.to_owned() })
             }
-            None => Ok(text.trim_start_matches('-').as_bytes().to_vec()),
+            None => Ok(Reply { body: text.trim_start_matches('-').as_bytes().to_vec(), ..Reply::default() }),
         }
     }
 }
