@@ -22,9 +22,15 @@ const FILE: u64 = 1024;
 enum Cut {
     Never,
     /// After so many bytes to the slave, or to the master.
-    Reset { to_slave: bool, after: usize },
+    Reset {
+        to_slave: bool,
+        after: usize,
+    },
     /// The same, but nobody is told.
-    HalfOpen { to_slave: bool, after: usize },
+    HalfOpen {
+        to_slave: bool,
+        after: usize,
+    },
 }
 
 /// Stands between a slave and its master; cuts the first link, lets the others through.
@@ -42,7 +48,8 @@ impl Proxy {
         let is_stopping = Arc::new(AtomicBool::new(false));
         let counts = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
         let sockets = Arc::new(Mutex::new(Vec::new()));
-        let proxy = Self { address, is_stopping: is_stopping.clone(), counts: counts.clone(), sockets: sockets.clone() };
+        let proxy =
+            Self { address, is_stopping: is_stopping.clone(), counts: counts.clone(), sockets: sockets.clone() };
         thread::spawn(move || {
             let mut cut = cut;
             for near in listener.incoming() {

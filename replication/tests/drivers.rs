@@ -265,8 +265,8 @@ fn what_is_deleted_under_a_slave_ends_its_link() {
 fn links_beyond_the_limit_are_turned_away() {
     let log = filled(14, 5);
     let options = replication::ha::MasterOptions { links_max: 2, ..master_options() };
-    let server = replication::ha::MasterServer::start(any_port(), options, std::sync::Arc::new(log.clone()))
-        .expect("a master");
+    let server =
+        replication::ha::MasterServer::start(any_port(), options, std::sync::Arc::new(log.clone())).expect("a master");
     let sinks: Vec<_> = (0..2).map(|_| MemorySink::new(FILE)).collect();
     let mut slaves: Vec<_> = sinks.iter().map(|sink| slave(&log, sink, slave_options(), server.address())).collect();
     sinks.iter().for_each(|sink| sink.wait_end(log.end()));

@@ -187,7 +187,7 @@ fn what_hostile_masters_send_is_not_stored() {
         (b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(), "bytes, 0 to 16777216 are accepted"),
         (vec![0xff; 64], "a frame at offset -1"),
         (Vec::new(), "nothing from the master"),
-        (raw(end, 100_000), "do not fit into files"),
+        (raw(end, 100_000), "mappedFileSizeCommitLog"),
     ];
     for (at, (hostile, want)) in cases.into_iter().enumerate() {
         lines().clear();

@@ -177,7 +177,9 @@ impl Attempts {
         }
         match self.sink.set_aside() {
             Ok(place) => {
-                tracing::warn!("slave: haResync=aside: its log is set aside ({place}) and copied anew, because {phase}");
+                tracing::warn!(
+                    "slave: haResync=aside: its log is set aside ({place}) and copied anew, because {phase}"
+                );
                 board.ended(phase.to_string());
                 board.phase(SlavePhase::Asking);
                 board.offsets(&*self.sink);

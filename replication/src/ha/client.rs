@@ -86,7 +86,8 @@ impl Board {
     pub(super) fn passing(&self, phase: SlavePhase) {
         let is_hiding = {
             let state = self.state();
-            state.phase.needs_operator() || matches!(state.phase, SlavePhase::Lost { .. } | SlavePhase::StoreRefuses { .. })
+            state.phase.needs_operator()
+                || matches!(state.phase, SlavePhase::Lost { .. } | SlavePhase::StoreRefuses { .. })
         };
         if !is_hiding {
             self.phase(phase);

@@ -89,11 +89,8 @@ impl Copy<'_> {
             if self.board.is_called() {
                 return Err(CopyEnd::Called);
             }
-            let deadline = if self.wait_for_durable(durable_watch.as_ref()) {
-                self.session.deadline()
-            } else {
-                Instant::now()
-            };
+            let deadline =
+                if self.wait_for_durable(durable_watch.as_ref()) { self.session.deadline() } else { Instant::now() };
             let mut polls = [
                 socket::interest(socket.as_raw_fd(), reports.is_waiting(), true),
                 socket::interest(self.board.waker().fd(), false, true),
@@ -130,12 +127,7 @@ impl Copy<'_> {
         watch.arm(seen) <= seen
     }
 
-    fn step(
-        &mut self,
-        input: Input<'_>,
-        effects: &mut Vec<Effect>,
-        reports: &mut Reports,
-    ) -> Result<(), CopyEnd> {
+    fn step(&mut self, input: Input<'_>, effects: &mut Vec<Effect>, reports: &mut Reports) -> Result<(), CopyEnd> {
         let bytes = match input {
             Input::Bytes(bytes) => bytes,
             _ => &[],

@@ -26,6 +26,9 @@ const QUIET: Duration = Duration::from_secs(60);
 /// Peers whose endings are remembered for that.
 const QUIET_MAX: usize = 256;
 
+/// The last number a link got: one row for the process, because several servers may serve one log, one after another.
+static LAST_LINK: AtomicU64 = AtomicU64::new(0);
+
 /// What a link publishes.
 pub(super) struct Row {
     pub(super) link: u64,
@@ -51,7 +54,6 @@ pub(super) struct Server {
 
 #[derive(Default)]
 struct Table {
-    last_link: u64,
     rows: BTreeMap<u64, Arc<Row>>,
     ended: VecDeque<EndedLink>,
     quiet: BTreeMap<(IpAddr, &'static str), (Instant, u64)>,
@@ -265,10 +267,9 @@ fn begin(server: &Arc<Server>, socket: TcpStream, peer: SocketAddr) -> io::Resul
             }
             return Ok(());
         }
-        table.last_link += 1;
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let row = Arc::new(Row {
-            link: table.last_link,
+            link: LAST_LINK.fetch_add(1, Ordering::Relaxed) + 1,
             peer,
             is_up: AtomicBool::new(false),
             start: AtomicI64::new(0),

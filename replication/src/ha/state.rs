@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 /// A master's view of one slave.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkState {
-    /// Number of the link, counted from 1 since the start.
+    /// Number of the link, counted from 1 since the process began.
     pub link: u64,
     /// The slave's end of the connection.
     pub peer: SocketAddr,
@@ -106,7 +106,8 @@ impl SlavePhase {
     }
 }
 
-const ANEW: &str = "nothing is copied. Save what only this slave has, then empty its store or set haResync=aside, and it copies anew";
+const ANEW: &str =
+    "nothing is copied. Save what only this slave has, then empty its store or set haResync=aside, and it copies anew";
 
 impl fmt::Display for SlavePhase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -136,7 +137,9 @@ impl fmt::Display for SlavePhase {
                 "the master has files that begin or end near offset {first}, which files of {file_size} bytes do not; set mappedFileSizeCommitLog as on the master"
             ),
             Self::StoreRefuses { why } => write!(f, "this slave's store takes nothing: {why}"),
-            Self::Unsound { why } => write!(f, "nothing is copied: {why} (a restart of this slave cuts there and copies on)"),
+            Self::Unsound { why } => {
+                write!(f, "nothing is copied: {why} (a restart of this slave cuts there and copies on)")
+            }
             Self::Lost { why } => write!(f, "no link, tried again: {why}"),
             Self::Stopped => f.write_str("stopped"),
         }
