@@ -95,6 +95,19 @@ fn peers_that_are_none_are_named() {
 }
 
 #[test]
+fn times_are_local() {
+    let slave = "{\"master\":false,\"haClientRuntimeInfo\":{\"lastReadTimestamp\":1795261205826}}";
+    let address = peer(Peer::Answers(0, slave));
+    // POSIX counts west of Greenwich: this is eight hours east.
+    for (zone, want) in [("UTC-8", "2026-11-21 19:40:05,826"), ("UTC+3:30", "2026-11-21 08:10:05,826")] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mqadmin"));
+        let output = command.args(["haStatus", "-b", &address]).env("TZ", zone).output().expect("mqadmin runs");
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(text.contains(&format!("#LastReadTime\t{want}\n")), "{zone}: {text}");
+    }
+}
+
+#[test]
 fn a_reader_that_has_seen_enough_is_no_failure() {
     let good = peer(Peer::Answers(0, EMPTY));
     let mut command = Command::new(env!("CARGO_BIN_EXE_mqadmin"));

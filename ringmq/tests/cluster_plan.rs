@@ -1,6 +1,7 @@
 //! Plans of any wish: nothing on a host clashes, copies lie apart, and every file is one the broker accepts.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use config::{BrokerRole, BrokerSettings, Environment, NamesrvSettings, Source};
 use proptest::prelude::*;
@@ -257,7 +258,13 @@ fn nothing_is_overwritten() {
     ringmq::cluster::write(&folder, &files).unwrap_or_else(|why| panic!("{why}"));
     let script = std::fs::read_to_string(folder.join("h2/start.sh")).unwrap_or_default();
     assert!(script.contains("bin/mqbroker\" -c \"$here/broker-a-s1.properties\""), "{script}");
+    let sound = Command::new("/bin/sh").arg("-n").arg(folder.join("h2/start.sh")).status();
+    let homeless = Command::new(folder.join("h2/start.sh")).env_remove("ROCKETMQ_HOME").output();
     let again = ringmq::cluster::write(&folder, &files);
     let _ = std::fs::remove_dir_all(&folder);
+    assert!(sound.is_ok_and(|status| status.success()), "{script}");
+    let homeless = homeless.unwrap_or_else(|error| panic!("start.sh can be run as it lies there: {error}"));
+    assert!(!homeless.status.success());
+    assert!(String::from_utf8_lossy(&homeless.stderr).contains("set it to the installation"), "{homeless:?}");
     assert!(again.is_err_and(|why| why.contains("is not empty")));
 }
