@@ -45,11 +45,11 @@ fn two_slaves_copy_and_confirm_what_is_safe() {
         let end = log.put(700);
         log.wait_acked(end);
     }
-    flushed.flush();
     for sink in [&written, &flushed] {
         sink.wait_end(log.end());
         assert_eq!(sink.bytes(), log.bytes());
     }
+    flushed.flush();
     let links = eventually("no lag", || Some(server.links()).filter(|links| links.iter().all(|link| link.lag == 0)));
     assert_eq!(links.len(), 2);
     assert!(links.iter().all(|link| link.acked == log.end() && link.sent == log.end()), "{links:?}");
@@ -242,6 +242,23 @@ fn a_full_disk_is_told_and_passes() {
     log.wait_acked(log.end());
     assert_eq!(sink.bytes(), log.bytes());
     assert_eq!(log.falsehoods(), Vec::<String>::new());
+}
+
+#[test]
+fn a_store_that_failed_for_good_links_no_more() {
+    let log = filled(16, 10);
+    let server = master(&log);
+    let sink = MemorySink::new(FILE);
+    let client = slave(&log, &sink, slave_options(), server.address());
+    sink.wait_end(log.end());
+    sink.break_down();
+    log.put(400);
+    wait_phase(&client, "refuses", |phase| matches!(phase, SlavePhase::StoreRefuses { .. }));
+    eventually("no link", || Some(()).filter(|()| server.links().is_empty()));
+    // Ten times the longest pause between links.
+    let links = client.state().links;
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(client.state().links, links);
 }
 
 #[test]

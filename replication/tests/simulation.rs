@@ -13,7 +13,7 @@ use support::random::Random;
 use support::world::{Bug, Checked, Cut, Setup, Way, World};
 
 /// Things that happen in a life before it is healed.
-const EVENTS: usize = 3000;
+const EVENTS: usize = 2000;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))

@@ -17,6 +17,9 @@ use super::slave::{Rules, Session};
 use super::socket;
 use super::state::SlavePhase;
 
+/// A pause that only the end of the broker, or another master, ends.
+const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
+
 /// What to do next.
 pub(super) enum Outcome {
     /// Begin anew at once.
@@ -146,11 +149,9 @@ impl Attempts {
             CopyEnd::Decided(end) => self.lost(board, end.to_string()),
             CopyEnd::Diverged { at } => self.unlike(board, SlavePhase::Diverged { at, own }),
             CopyEnd::Ahead { master } => self.unlike(board, SlavePhase::Ahead { own, master }),
-            CopyEnd::Sink(SinkError::NoSpace(why) | SinkError::Final(why)) => {
-                board.ended(why.clone());
-                board.phase(SlavePhase::StoreRefuses { why });
-                Outcome::After(self.options.retry_max)
-            }
+            CopyEnd::Sink(SinkError::NoSpace(why)) => self.refused(board, why, self.options.retry_max),
+            // Another link would only make a master count on this slave.
+            CopyEnd::Sink(SinkError::Final(why)) => self.refused(board, why, NEVER),
             CopyEnd::Sink(SinkError::Refused(why)) => self.lost(board, why),
         }
     }
@@ -186,12 +187,14 @@ impl Attempts {
                 self.ahead_since = None;
                 Outcome::Again
             }
-            Err(error) => {
-                let why = format!("its log cannot be set aside: {error}");
-                board.phase(SlavePhase::StoreRefuses { why });
-                Outcome::After(self.options.retry_max)
-            }
+            Err(error) => self.refused(board, format!("its log cannot be set aside: {error}"), self.options.retry_max),
         }
+    }
+
+    fn refused(&self, board: &Board, why: String, pause: Duration) -> Outcome {
+        board.ended(why.clone());
+        board.phase(SlavePhase::StoreRefuses { why });
+        Outcome::After(pause)
     }
 
     /// Nothing gets better by itself, but an operator may do something at the master: looked at again now and then.

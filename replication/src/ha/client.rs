@@ -99,6 +99,10 @@ impl Board {
         self.state().phase.needs_operator()
     }
 
+    pub(super) fn is_in_step(&self) -> bool {
+        self.state().phase == SlavePhase::InStep
+    }
+
     pub(super) fn linked(&self) {
         self.state().links += 1;
     }

@@ -21,6 +21,8 @@ use super::wire;
 
 /// Bytes received at once.
 const BUFFER: usize = 512 * 1024;
+/// Bytes under way do not take a slave out of step.
+const IN_STEP: i64 = 4 * 1024 * 1024;
 
 /// The report under way and the newest one behind it; those between are out of date.
 #[derive(Default)]
@@ -157,7 +159,8 @@ impl Copy<'_> {
         self.board.offsets(&*self.sink);
         if !self.session.is_comparing() {
             let missing = self.board.master_end().saturating_sub(own);
-            self.board.phase(if missing > 0 { SlavePhase::CatchingUp { missing } } else { SlavePhase::InStep });
+            let bearable = if self.board.is_in_step() { IN_STEP } else { 0 };
+            self.board.phase(if missing > bearable { SlavePhase::CatchingUp { missing } } else { SlavePhase::InStep });
             return Ok(());
         }
         let Some(master) = self.session.master_end() else {

@@ -243,6 +243,7 @@ struct SlaveLog {
     flushed: usize,
     is_sync_flush: bool,
     is_full: bool,
+    is_failed: bool,
     unsound: Option<String>,
     aside: Vec<Vec<u8>>,
     events: Vec<Arc<Event>>,
@@ -263,6 +264,7 @@ impl MemorySink {
             flushed: 0,
             is_sync_flush: false,
             is_full: false,
+            is_failed: false,
             unsound: None,
             aside: Vec::new(),
             events: Vec::new(),
@@ -297,6 +299,10 @@ impl MemorySink {
 
     pub fn fill(&self, is_full: bool) {
         self.log().is_full = is_full;
+    }
+
+    pub fn break_down(&self) {
+        self.log().is_failed = true;
     }
 
     pub fn spoil(&self) {
@@ -362,6 +368,9 @@ impl LogSink for MemorySink {
         assert!(bytes.len() as u64 <= left, "appended over the end of a file");
         if log.is_full {
             return Err(SinkError::NoSpace("the disk is full".into()));
+        }
+        if log.is_failed {
+            return Err(SinkError::Final("a flush failed".into()));
         }
         log.bytes.extend_from_slice(bytes);
         if !log.is_sync_flush {

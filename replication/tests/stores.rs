@@ -1,0 +1,179 @@
+//! Links between real stores: a master's files go out through sendfile, a slave's store takes them, and SYNC_MASTER's
+//! sends succeed when the slave has them safe by its own flush mode.
+
+#[path = "../../engine/tests/common/mod.rs"]
+mod common;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use common::slave::{contents, log_bytes, messages, settle, slave_options};
+use common::{Dir, Rig, SEGMENT, msg, options, sync};
+use engine::{PutStatus, Replication, Shared, StoreOptions};
+use replication::ha::store::{StoreSink, StoreSource};
+use replication::ha::{
+    InitialSync, LogExtent, MasterFacts, MasterOptions, MasterServer, Resync, SlaveClient, SlaveOptions, SlavePhase,
+};
+
+/// What a slave asks beside the link, without a broker.
+struct Facts(Arc<Shared>);
+
+impl MasterFacts for Facts {
+    fn extent(&mut self) -> Result<LogExtent, String> {
+        Ok(LogExtent { min: self.0.log_min(), max: self.0.log_max() })
+    }
+
+    fn record_at(&mut self, offset: i64) -> Result<Vec<u8>, String> {
+        self.0.record(offset).map(|range| range.bytes().to_vec()).ok_or_else(|| format!("nothing at {offset}"))
+    }
+}
+
+fn sync_master(root: &Path) -> StoreOptions {
+    let mut options = options(root);
+    options.replication = Replication::Sync { timeout: Duration::from_secs(60), fall_behind_max: 1 << 20 };
+    options
+}
+
+fn serve(rig: &Rig) -> MasterServer {
+    let options = MasterOptions { batch: 1000, heartbeat: Duration::from_millis(100), ..MasterOptions::default() };
+    let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
+    MasterServer::start(any_port, options, Arc::new(StoreSource::new(rig.shared.clone()))).expect("a master")
+}
+
+fn quick() -> SlaveOptions {
+    SlaveOptions {
+        heartbeat: Duration::from_millis(100),
+        overlap: 4000,
+        ahead_patience: Duration::from_millis(300),
+        retry_min: Duration::from_millis(2),
+        retry_max: Duration::from_millis(50),
+        ..SlaveOptions::default()
+    }
+}
+
+fn follow(slave: &Rig, master: &Rig, options: SlaveOptions, address: SocketAddr) -> SlaveClient {
+    let receiver = slave.shared.receiver().expect("a slave");
+    let facts = Box::new(Facts(master.shared.clone()));
+    SlaveClient::start(options, Box::new(StoreSink::new(receiver)), facts, Some(address)).expect("a link")
+}
+
+/// Both turn until it is so.
+#[track_caller]
+fn until(what: &str, rigs: &mut [&mut Rig], mut done: impl FnMut(&mut [&mut Rig]) -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        rigs.iter_mut().for_each(|rig| rig.turn());
+        if done(rigs) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "never: {what}");
+        std::thread::yield_now();
+    }
+}
+
+#[track_caller]
+fn until_equal(master: &mut Rig, slave: &mut Rig) {
+    until("equal logs", &mut [master, slave], |rigs| {
+        let end = rigs[0].shared.watermark();
+        rigs[1].shared.watermark() == end && rigs[1].shared.readable() == end
+    });
+    assert_eq!(log_bytes(slave), log_bytes(master));
+    settle(slave);
+}
+
+#[test]
+fn sends_succeed_once_a_slave_has_them_and_it_reads_the_same() {
+    for (number, flush) in [false, true].into_iter().enumerate() {
+        let (master_dir, slave_dir) = (Dir::new(&format!("ha-master-{number}")), Dir::new("ha-slave"));
+        let mut master = Rig::open(sync_master(master_dir.path()));
+        let slave_options = || {
+            let options = slave_options(slave_dir.path());
+            if flush { sync(options) } else { options }
+        };
+        let mut slave = Rig::open(slave_options());
+        assert_eq!(master.send(&msg("A", 0, "nobody")).status, PutStatus::SlaveNotAvailable);
+        let server = serve(&master);
+        let client = follow(&slave, &master, quick(), server.address());
+        until("a link", &mut [&mut master, &mut slave], |_| server.links().iter().any(|link| link.is_up));
+        for message in messages(120) {
+            assert_eq!(master.send(&message).status, PutStatus::Ok);
+            let end = master.shared.watermark();
+            let safe = if flush { slave.shared.flushed() } else { slave.shared.watermark() };
+            assert!(safe >= end, "success at {end}, the slave has {safe} safe");
+        }
+        assert!(master.shared.watermark() > 3 * SEGMENT as i64, "several files");
+        until_equal(&mut master, &mut slave);
+        assert_eq!(contents(&mut slave), contents(&mut master));
+        assert_eq!(client.state().phase, SlavePhase::InStep);
+        drop(client);
+        // It comes back after a stop, and the master went on meanwhile.
+        drop(slave.stop());
+        until("the link's end", &mut [&mut master], |_| server.links().is_empty());
+        assert_eq!(master.send(&msg("B", 1, "alone")).status, PutStatus::SlaveNotAvailable);
+        let mut slave = Rig::open(slave_options());
+        let client = follow(&slave, &master, quick(), server.address());
+        until_equal(&mut master, &mut slave);
+        assert_eq!(contents(&mut slave), contents(&mut master));
+        drop(client);
+        drop(server);
+        drop(slave.stop());
+        drop(master.stop());
+    }
+}
+
+#[test]
+fn a_new_slave_copies_a_long_log_from_its_first_or_its_last_file() {
+    let master_dir = Dir::new("ha-long");
+    let mut master = Rig::open(options(master_dir.path()));
+    for message in messages(150) {
+        master.send_ok(&message);
+    }
+    let server = serve(&master);
+    for initial in [InitialSync::All, InitialSync::LastFile] {
+        let slave_dir = Dir::new("ha-new");
+        let mut slave = Rig::open(slave_options(slave_dir.path()));
+        let client = follow(&slave, &master, SlaveOptions { initial, ..quick() }, server.address());
+        until("a copy", &mut [&mut master, &mut slave], |rigs| {
+            rigs[1].shared.watermark() == rigs[0].shared.watermark()
+        });
+        let end = master.shared.watermark();
+        let start = if initial == InitialSync::All { 0 } else { end - end % SEGMENT as i64 };
+        assert_eq!((slave.shared.log_min(), client.state().start), (start, start), "{initial:?}");
+        drop(client);
+        drop(slave.stop());
+    }
+}
+
+#[test]
+fn another_log_is_not_touched_and_set_aside_only_when_told() {
+    let (master_dir, slave_dir) = (Dir::new("ha-one"), Dir::new("ha-other"));
+    let mut master = Rig::open(options(master_dir.path()));
+    let mut other = Rig::open(options(slave_dir.path()));
+    for message in messages(60) {
+        other.send_ok(&message);
+    }
+    for message in messages(90).iter().rev() {
+        master.send_ok(message);
+    }
+    let before = log_bytes(&other);
+    drop(other.stop());
+    let server = serve(&master);
+    let mut slave = Rig::open(slave_options(slave_dir.path()));
+    let client = follow(&slave, &master, quick(), server.address());
+    until("it is told", &mut [&mut master, &mut slave], |_| {
+        matches!(client.state().phase, SlavePhase::Diverged { .. })
+    });
+    assert_eq!(log_bytes(&slave), before);
+    drop(client);
+    let client = follow(&slave, &master, SlaveOptions { resync: Resync::Aside, ..quick() }, server.address());
+    until_equal(&mut master, &mut slave);
+    assert_eq!(contents(&mut slave), contents(&mut master));
+    until("in step", &mut [&mut master, &mut slave], |_| client.state().phase == SlavePhase::InStep);
+    let aside = std::fs::read_dir(slave_dir.path()).expect("a directory").flatten();
+    let aside = aside.filter(|entry| entry.file_name().to_string_lossy().starts_with("commitlog.aside-"));
+    assert_eq!(aside.count(), 1, "the old files are kept");
+    drop(client);
+    drop(slave.stop());
+}
