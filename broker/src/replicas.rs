@@ -176,10 +176,10 @@ impl MasterFacts for Facts {
         let table = KvTable::from_json(&body).map_err(|error| error.to_string())?.table;
         let offset = |key: &str| {
             let text = table.get(key).ok_or_else(|| format!("the master does not say its {key}"))?;
-            let offset = text.parse().ok().filter(|offset: &i64| *offset >= 0);
-            offset.ok_or_else(|| format!("the master says {key}={text:?}, which is no offset"))
+            text.parse::<i64>().map_err(|_| format!("the master says {key}={text:?}, which is no offset"))
         };
-        Ok(LogExtent { min: offset("commitLogMinOffset")?, max: offset("commitLogMaxOffset")? })
+        // A Java master without a file says -1.
+        Ok(LogExtent { min: offset("commitLogMinOffset")?.max(0), max: offset("commitLogMaxOffset")?.max(0) })
     }
 
     fn record_at(&mut self, offset: i64) -> Result<Vec<u8>, String> {
