@@ -142,6 +142,23 @@ fn a_log_with_other_bytes_is_kept_until_told_otherwise() {
 }
 
 #[test]
+fn masters_that_take_turns_do_not_fill_the_disk() {
+    let logs = [filled(20, 10), filled(21, 10)];
+    let servers = logs.each_ref().map(master);
+    let sink = MemorySink::new(FILE);
+    let options = SlaveOptions { resync: Resync::Aside, ..slave_options() };
+    let client = slave(&logs[0], &sink, options, servers[0].address());
+    for turn in 0..4 {
+        sink.wait_end(logs[turn % 2].end());
+        eventually("copied", || Some(()).filter(|()| sink.bytes() == logs[turn % 2].bytes()));
+        assert_eq!(sink.aside().len(), turn);
+        client.set_master(Some(servers[(turn + 1) % 2].address()));
+    }
+    wait_phase(&client, "stuck", |phase| matches!(phase, SlavePhase::Diverged { .. }));
+    assert_eq!((sink.aside().len(), sink.bytes()), (3, logs[1].bytes()));
+}
+
+#[test]
 fn a_log_longer_than_the_masters_is_kept_until_told_otherwise() {
     for missing in [100, 3000] {
         let log = filled(6, 30);

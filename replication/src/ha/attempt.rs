@@ -20,6 +20,10 @@ use super::state::SlavePhase;
 /// A pause that only the end of the broker, or another master, ends.
 const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
+/// Logs set aside at most, in such a time: two masters that take turns must not fill the disk with them.
+const ASIDES_MAX: usize = 3;
+const ASIDES_WITHIN: Duration = Duration::from_secs(3600);
+
 /// What to do next.
 pub(super) enum Outcome {
     /// Begin anew at once.
@@ -37,11 +41,13 @@ pub(super) struct Attempts {
     pause: Duration,
     /// The master's log ended here, short of ours, since then.
     ahead_since: Option<(i64, Instant)>,
+    /// When logs were set aside lately.
+    asides: Vec<Instant>,
 }
 
 impl Attempts {
     pub(super) fn new(options: SlaveOptions, sink: Box<dyn LogSink>, facts: Box<dyn MasterFacts>) -> Self {
-        Self { pause: options.retry_min, options, sink, facts, ahead_since: None }
+        Self { pause: options.retry_min, options, sink, facts, ahead_since: None, asides: Vec::new() }
     }
 
     /// Plans a link and runs it.
@@ -173,9 +179,12 @@ impl Attempts {
 
     /// Our log is no beginning of the master's: keep it and say so, or set it aside and begin anew.
     fn unlike(&mut self, board: &Board, phase: SlavePhase) -> Outcome {
-        if self.options.resync == Resync::Never {
+        let now = Instant::now();
+        self.asides.retain(|since| now.saturating_duration_since(*since) < ASIDES_WITHIN);
+        if self.options.resync == Resync::Never || self.asides.len() >= ASIDES_MAX {
             return self.stuck(board, phase);
         }
+        self.asides.push(now);
         match self.sink.set_aside() {
             Ok(place) => {
                 tracing::warn!(
