@@ -193,12 +193,22 @@ fn files_of_another_size_are_told() {
 }
 
 #[test]
-fn what_is_no_sound_log_is_not_added_to() {
+fn what_is_no_sound_log_is_dropped_and_copied_again_but_not_for_ever() {
     let log = filled(9, 10);
+    let server = master(&log);
     let sink = MemorySink::with(FILE, log.bytes()[..300].to_vec());
-    sink.spoil();
-    let text = stays(&log, &sink, slave_options(), |phase| matches!(phase, SlavePhase::Unsound { .. }));
-    assert!(text.contains("the record at 7"), "{text}");
+    log.proved_by(&sink);
+    sink.spoil(2);
+    let client = slave(&log, &sink, slave_options(), server.address());
+    log.wait_acked(log.end());
+    assert_eq!(sink.bytes(), log.bytes());
+    sink.spoil(2);
+    let end = log.end();
+    log.put(300);
+    let phase = wait_phase(&client, "stuck", |phase| matches!(phase, SlavePhase::Unsound { .. }));
+    assert!(phase.to_string().contains(&format!("the record at {end}")), "{phase}");
+    assert_eq!(sink.bytes()[..end as usize], log.bytes()[..end as usize]);
+    assert_eq!(log.falsehoods(), Vec::<String>::new());
 }
 
 #[test]

@@ -5,12 +5,13 @@
 mod common;
 
 use std::net::SocketAddr;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use common::slave::{contents, log_bytes, messages, settle, slave_options};
-use common::{Dir, Rig, SEGMENT, msg, options, sync};
+use common::slave::{boundaries, contents, log_bytes, messages, settle, slave_options};
+use common::{Dir, Rig, SEGMENT, msg, options, segment_path, sync};
 use engine::{PutStatus, Replication, Shared, StoreOptions};
 use replication::ha::store::{StoreSink, StoreSource};
 use replication::ha::{
@@ -176,4 +177,33 @@ fn another_log_is_not_touched_and_set_aside_only_when_told() {
     assert_eq!(aside.count(), 1, "the old files are kept");
     drop(client);
     drop(slave.stop());
+}
+
+#[test]
+fn a_record_that_is_damaged_at_the_master_stops_the_slave_before_it() {
+    let (master_dir, slave_dir) = (Dir::new("ha-damaged"), Dir::new("ha-stopped"));
+    let mut master = Rig::open(options(master_dir.path()));
+    for message in messages(20) {
+        master.send_ok(&message);
+    }
+    let log = log_bytes(&master);
+    let damaged = boundaries(&log)[10];
+    let file = std::fs::OpenOptions::new().write(true).open(segment_path(master_dir.path(), 0)).expect("a file");
+    let magic = damaged as u64 + 4;
+    file.write_all_at(b"oops", magic).expect("written");
+    let server = serve(&master);
+    let mut slave = Rig::open(slave_options(slave_dir.path()));
+    let client = follow(&slave, &master, quick(), server.address());
+    until("it is told", &mut [&mut master, &mut slave], |_| matches!(client.state().phase, SlavePhase::Unsound { .. }));
+    assert_eq!(slave.shared.watermark(), damaged);
+    assert_eq!(log_bytes(&slave), log[..damaged as usize]);
+    drop(client);
+    // Mended at the master, it goes on from there.
+    file.write_all_at(&log[magic as usize..magic as usize + 4], magic).expect("written");
+    let client = follow(&slave, &master, quick(), server.address());
+    until_equal(&mut master, &mut slave);
+    assert_eq!(contents(&mut slave), contents(&mut master));
+    drop(client);
+    drop(slave.stop());
+    drop(master.stop());
 }

@@ -20,9 +20,10 @@ use super::state::SlavePhase;
 /// A pause that only the end of the broker, or another master, ends.
 const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// Logs set aside at most, in such a time: two masters that take turns must not fill the disk with them.
-const ASIDES_MAX: usize = 3;
-const ASIDES_WITHIN: Duration = Duration::from_secs(3600);
+/// How often a slave gives up bytes and begins anew, in such a time: two masters that take turns must not fill the disk
+/// with logs set aside.
+const ANEW_MAX: usize = 3;
+const ANEW_WITHIN: Duration = Duration::from_secs(3600);
 
 /// What to do next.
 pub(super) enum Outcome {
@@ -41,20 +42,20 @@ pub(super) struct Attempts {
     pause: Duration,
     /// The master's log ended here, short of ours, since then.
     ahead_since: Option<(i64, Instant)>,
-    /// When logs were set aside lately.
-    asides: Vec<Instant>,
+    /// When it began anew lately.
+    anew: Vec<Instant>,
 }
 
 impl Attempts {
     pub(super) fn new(options: SlaveOptions, sink: Box<dyn LogSink>, facts: Box<dyn MasterFacts>) -> Self {
-        Self { pause: options.retry_min, options, sink, facts, ahead_since: None, asides: Vec::new() }
+        Self { pause: options.retry_min, options, sink, facts, ahead_since: None, anew: Vec::new() }
     }
 
     /// Plans a link and runs it.
     pub(super) fn attempt(&mut self, board: &Board, master: SocketAddr) -> Outcome {
         board.offsets(&*self.sink);
         if let Some(why) = self.sink.unsound() {
-            return self.stuck(board, SlavePhase::Unsound { why });
+            return self.unsound(board, why);
         }
         board.passing(SlavePhase::Asking);
         let facts = self.facts.extent();
@@ -144,7 +145,7 @@ impl Attempts {
     fn ended(&mut self, board: &Board, end: CopyEnd) -> Outcome {
         let own = self.sink.end();
         if let Some(why) = self.sink.unsound() {
-            return self.stuck(board, SlavePhase::Unsound { why });
+            return self.unsound(board, why);
         }
         match end {
             CopyEnd::Called => Outcome::Again,
@@ -179,12 +180,9 @@ impl Attempts {
 
     /// Our log is no beginning of the master's: keep it and say so, or set it aside and begin anew.
     fn unlike(&mut self, board: &Board, phase: SlavePhase) -> Outcome {
-        let now = Instant::now();
-        self.asides.retain(|since| now.saturating_duration_since(*since) < ASIDES_WITHIN);
-        if self.options.resync == Resync::Never || self.asides.len() >= ASIDES_MAX {
+        if self.options.resync == Resync::Never || !self.may_begin_anew() {
             return self.stuck(board, phase);
         }
-        self.asides.push(now);
         match self.sink.set_aside() {
             Ok(place) => {
                 tracing::warn!(
@@ -197,6 +195,32 @@ impl Attempts {
                 Outcome::Again
             }
             Err(error) => self.refused(board, format!("its log cannot be set aside: {error}"), self.options.retry_max),
+        }
+    }
+
+    /// Whether giving up bytes once more is no rut; counts it.
+    fn may_begin_anew(&mut self) -> bool {
+        let now = Instant::now();
+        self.anew.retain(|since| now.saturating_duration_since(*since) < ANEW_WITHIN);
+        let may = self.anew.len() < ANEW_MAX;
+        if may {
+            self.anew.push(now);
+        }
+        may
+    }
+
+    /// What came last is no sound log. Nobody has read or confirmed it, so it is dropped and asked for again; what comes
+    /// again and again is the master's own damage.
+    fn unsound(&mut self, board: &Board, why: String) -> Outcome {
+        if !self.may_begin_anew() {
+            return self.stuck(board, SlavePhase::Unsound { why });
+        }
+        match self.sink.drop_unsound() {
+            Ok(()) => {
+                tracing::warn!("slave: bytes that are no sound log are dropped and copied again: {why}");
+                self.lost(board, why)
+            }
+            Err(error) => self.refused(board, format!("{why}; it cannot be cut: {error}"), self.options.retry_max),
         }
     }
 

@@ -107,8 +107,10 @@ pub trait LogSink: Send + 'static {
     fn set_aside(&mut self) -> Result<String, SinkError>;
     /// Wakes the thread when [`LogSink::durable`] moved.
     fn watch_durable(&self) -> io::Result<Box<dyn Watch>>;
-    /// Why what was received last is no sound log, if so; nothing more should be appended then.
+    /// Why what was received last is no sound log, if so; nothing more is taken then.
     fn unsound(&self) -> Option<String>;
+    /// Drops what is not sound: bytes nobody could read and no report has covered.
+    fn drop_unsound(&mut self) -> Result<(), SinkError>;
 }
 
 /// What a slave asks its master beside the link, by ordinary requests. May block for some seconds.

@@ -138,7 +138,10 @@ impl fmt::Display for SlavePhase {
             ),
             Self::StoreRefuses { why } => write!(f, "this slave's store takes nothing: {why}"),
             Self::Unsound { why } => {
-                write!(f, "nothing is copied: {why} (a restart of this slave cuts there and copies on)")
+                write!(
+                    f,
+                    "nothing is copied: {why} (it was cut and copied again three times; check the master's log at this offset)"
+                )
             }
             Self::Lost { why } => write!(f, "no link, tried again: {why}"),
             Self::Stopped => f.write_str("stopped"),

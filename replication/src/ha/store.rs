@@ -125,4 +125,8 @@ impl LogSink for StoreSink {
     fn unsound(&self) -> Option<String> {
         self.0.unsound().map(|unsound| unsound.to_string())
     }
+
+    fn drop_unsound(&mut self) -> Result<(), SinkError> {
+        self.0.cut_to(self.0.watermark()).map(drop).map_err(refused)
+    }
 }

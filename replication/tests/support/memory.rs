@@ -244,7 +244,8 @@ struct SlaveLog {
     is_sync_flush: bool,
     is_full: bool,
     is_failed: bool,
-    unsound: Option<String>,
+    unsound: Option<(usize, String)>,
+    spoils: usize,
     aside: Vec<Vec<u8>>,
     events: Vec<Arc<Event>>,
 }
@@ -266,6 +267,7 @@ impl MemorySink {
             is_full: false,
             is_failed: false,
             unsound: None,
+            spoils: 0,
             aside: Vec::new(),
             events: Vec::new(),
         };
@@ -305,8 +307,9 @@ impl MemorySink {
         self.log().is_failed = true;
     }
 
-    pub fn spoil(&self) {
-        self.log().unsound = Some("the record at 7 is none".into());
+    /// So many pieces that come are no sound log.
+    pub fn spoil(&self, pieces: usize) {
+        self.log().spoils = pieces;
     }
 
     pub fn bytes(&self) -> Vec<u8> {
@@ -372,6 +375,14 @@ impl LogSink for MemorySink {
         if log.is_failed {
             return Err(SinkError::Final("a flush failed".into()));
         }
+        assert!(log.unsound.is_none(), "appended behind what is not sound");
+        if log.spoils > 0 {
+            log.spoils -= 1;
+            let why = format!("the record at {end} is none");
+            log.unsound = Some((log.bytes.len(), why.clone()));
+            log.bytes.extend(bytes.iter().map(|byte| !byte));
+            return Err(SinkError::Refused(why));
+        }
         log.bytes.extend_from_slice(bytes);
         if !log.is_sync_flush {
             let durable = log.base + log.bytes.len() as i64;
@@ -405,7 +416,14 @@ impl LogSink for MemorySink {
     }
 
     fn unsound(&self) -> Option<String> {
-        self.log().unsound.clone()
+        self.log().unsound.as_ref().map(|(_, why)| why.clone())
+    }
+
+    fn drop_unsound(&mut self) -> Result<(), SinkError> {
+        let mut log = self.log();
+        let (sound, _) = log.unsound.take().expect("it is not sound");
+        log.bytes.truncate(sound);
+        Ok(())
     }
 }
 
