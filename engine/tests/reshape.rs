@@ -5,9 +5,11 @@ mod common;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use common::slave::{Queue, beside, boundaries, contents, feed, log_bytes, master, messages, settle, slave_options};
-use common::{Dir, Rig, SEGMENT, msg, records};
+use common::{Dir, Rig, SEGMENT, msg, records, sync};
+use engine::checkpoint::Checkpoint;
 use engine::io::{Disk, Faults};
 use engine::{GetStatus, ReceiveError};
 
@@ -66,6 +68,12 @@ fn a_cut_log_goes_on_with_other_bytes() {
         slave.turn();
         let count = |list: &[Queue]| list.iter().map(|queue| queue.2.len()).sum::<usize>();
         assert!(count(&contents(&mut slave)) < count(&all_old), "{place}");
+        for (topic, queue_id, list) in contents(&mut slave) {
+            let store = slave.store(&topic, queue_id);
+            let slot = store.queue(&topic, queue_id);
+            let end = list.last().map_or(0, |(offset, _)| offset + 1);
+            assert_eq!([store.max_offset(slot), store.next_offset(slot)], [end; 2], "{topic} {queue_id} {place}");
+        }
         assert!(log_bytes(&slave) == log[..to as usize]);
         drop(receiver);
         if number % 3 == 0 {
@@ -179,10 +187,12 @@ fn a_cut_that_fails_is_finished_before_anything_is_taken() {
     let faults = Arc::new(Faults::default());
     let mut options = slave_options(dir.path());
     options.disk = Disk::with_faults(faults.clone());
+    options.checkpoint_interval = Duration::from_millis(1);
     let mut slave = Rig::open(options.clone());
     let mut receiver = slave.shared.receiver().expect("a slave");
     feed(&mut receiver, &log, 5000).expect("taken");
     settle(&mut slave);
+    slave.until("a checkpoint", |_| dispatched(&dir) == log.len() as i64);
     faults.fail_allocations(0, 1, 28);
     let place = ends[4];
     let error = beside(&mut slave, &mut receiver, |receiver| receiver.cut_to(place)).expect_err("no space");
@@ -191,6 +201,7 @@ fn a_cut_that_fails_is_finished_before_anything_is_taken() {
     assert!(matches!(refused, Err(ReceiveError::CutUnfinished { .. })), "{refused:?}");
     let copy = dir.copy("fail-copy");
     let started = Rig::open(slave_options(copy.path()));
+    assert!(started.report.records > 0, "the old checkpoint vouches for nothing any more");
     assert!(started.shared.watermark() >= place, "a crash here leaves a longer log, not a shorter one");
     assert!(log.starts_with(&log_bytes(&started)));
     drop(started);
@@ -201,6 +212,59 @@ fn a_cut_that_fails_is_finished_before_anything_is_taken() {
     drop(receiver);
     drop(slave.stop());
     assert_eq!(Rig::open(options).report.to, log.len() as i64);
+}
+
+/// Where the checkpoint says that everything before it is durable and in its queues.
+fn dispatched(dir: &Dir) -> i64 {
+    let checkpoint = Checkpoint::read(&dir.path().join("checkpoint")).expect("read");
+    checkpoint.extension.map_or(0, |extension| extension.dispatched)
+}
+
+/// What was flushed before a cut says nothing of the bytes that come to the same place later.
+#[test]
+fn after_a_cut_new_bytes_are_flushed_anew() {
+    let master_dir = Dir::new("anew-master");
+    let log = log_bytes(&master(master_dir.path(), &messages(30)));
+    let to = boundaries(&log)[3];
+    let dir = Dir::new("anew-slave");
+    let faults = Arc::new(Faults::default());
+    let mut options = sync(slave_options(dir.path()));
+    options.disk = Disk::with_faults(faults.clone());
+    let mut slave = Rig::open(options);
+    let mut receiver = slave.shared.receiver().expect("a slave");
+    feed(&mut receiver, &log, 5000).expect("taken");
+    settle(&mut slave);
+    assert_eq!(beside(&mut slave, &mut receiver, |receiver| receiver.cut_to(to)), Ok(to));
+    faults.hold_syncs();
+    feed(&mut receiver, &log, 5000).expect("taken");
+    slave.turn();
+    assert_eq!((receiver.watermark(), receiver.durable(), slave.shared.readable()), (log.len() as i64, to, to));
+    faults.release_syncs();
+    settle(&mut slave);
+    assert_eq!(receiver.durable(), log.len() as i64);
+    drop(receiver);
+    drop(slave.stop());
+}
+
+/// A checkpoint never vouches for records the shards have not followed to.
+#[test]
+fn a_checkpoint_waits_for_the_shards_to_follow() {
+    let master_dir = Dir::new("vouch-master");
+    let log = log_bytes(&master(master_dir.path(), &messages(60)));
+    let dir = Dir::new("vouch-slave");
+    let mut options = slave_options(dir.path());
+    options.checkpoint_interval = Duration::from_millis(1);
+    let mut slave = Rig::open(options);
+    let mut receiver = slave.shared.receiver().expect("a slave");
+    feed(&mut receiver, &log, 5000).expect("taken");
+    while dispatched(&dir) < log.len() as i64 {
+        slave.housekeep();
+        let vouched = dispatched(&dir);
+        assert!(vouched <= slave.shared.dispatched(), "{vouched}");
+        slave.stores[0].follow(1);
+    }
+    drop(receiver);
+    slave.kill();
 }
 
 /// A store that shuts down while a cut waits for its shards does not hang, and neither does the receiver.

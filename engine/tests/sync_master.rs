@@ -3,12 +3,12 @@
 mod common;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use common::{Dir, Rig, msg, options, sync};
 use engine::io::{Disk, Faults};
-use engine::{FlushMode, GetStatus, PutStatus, Replication, ReportRefused, StoreOptions};
+use engine::{FlushMode, GetStatus, PutStatus, Replication, ReportRefused, StoreOptions, owner};
 use proptest::prelude::*;
 
 const LONG: Duration = Duration::from_secs(60);
@@ -233,16 +233,16 @@ fn shards_read_in_the_order_of_the_log() {
     options.shards = 2;
     let mut rig = Rig::open(options);
     let shared = rig.shared.clone();
-    let woken = Arc::new(std::sync::atomic::AtomicUsize::new(0));
-    for shard in 0..2 {
-        let woken = woken.clone();
+    let woken: [Arc<AtomicUsize>; 2] = Default::default();
+    for (shard, count) in woken.iter().cloned().enumerate() {
         shared.on_progress(
             shard,
             Box::new(move || {
-                let _ = woken.fetch_add(1, Ordering::SeqCst);
+                let _ = count.fetch_add(1, Ordering::SeqCst);
             }),
         );
     }
+    let wakes = |shard: usize| woken[shard].load(Ordering::SeqCst);
     shared.slaves().link_up(1, 0).expect("up");
     let [first, second] = [0, 1].map(|queue_id| {
         let ack = rig.put(&[msg("T", queue_id, "x")], queue_id == 0).expect("taken");
@@ -251,11 +251,15 @@ fn shards_read_in_the_order_of_the_log() {
     });
     assert_eq!(told(&mut rig), [(second, PutStatus::Ok)]);
     assert_eq!(rig.arrivals.len(), 0);
-    let before = woken.load(Ordering::SeqCst);
+    let (waits, behind) = (owner("T", 0, 2), owner("T", 1, 2));
+    let before = [wakes(waits), wakes(behind)];
     shared.slaves().report(1, shared.watermark()).expect("taken");
-    assert!(woken.load(Ordering::SeqCst) > before, "who waits for a slave is woken");
-    assert_eq!(told(&mut rig), [(first, PutStatus::Ok)]);
-    rig.turn();
+    assert_eq!([wakes(waits), wakes(behind)], [before[0] + 1, before[1]], "who waits for a slave is woken");
+    let mut acks = Vec::new();
+    rig.stores[waits].take_acks(Instant::now(), |ack, outcome| acks.push((ack, outcome.status)));
+    assert_eq!(acks, [(first, PutStatus::Ok)]);
+    assert_eq!(wakes(behind), before[1] + 1, "and then who has messages behind it");
+    rig.collect();
     assert_eq!(rig.arrivals.len(), 2);
     drop(rig.stop());
 }

@@ -2,7 +2,8 @@
 //!
 //! A record counts only if its magic, its own physical offset, its sizes and its CRC agree. A torn end is cut durably
 //! (zeros over it), so that recovering twice gives what recovering once gave and nothing cut comes back later. Damage
-//! with valid records behind it is reported and kept. Consume queues are made to follow the log: what lies behind the
+//! with valid records behind it is reported and kept; on a slave, where it is what a crash left out, it ends the log, for
+//! the master sends the rest again. Consume queues are made to follow the log: what lies behind the
 //! start of the scan is dropped and pushed again, a queue that is missing, damaged or disagrees is built again from the
 //! log's first byte. Runs once, before any shard; blocks on the disk.
 
