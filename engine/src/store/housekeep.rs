@@ -15,10 +15,13 @@ use crate::progress::Refuser;
 
 /// How old unwritten units get before they are written to their files.
 const WRITE_BACK_AGE: Duration = Duration::from_secs(1);
-/// Queues written in one housekeeping: some milliseconds when each has to be opened.
+/// Queues written in one housekeeping.
 const WRITE_SLICE: usize = 128;
 /// Bytes a slave's shard follows at a time before its last call.
 const FOLLOW_STEP: usize = 64 << 20;
+/// How long it may write before requests get their turn: making a queue's first file takes a hundred times as long as
+/// writing to an open one.
+const WRITE_TIME: Duration = Duration::from_millis(2);
 /// Queues looked at for expired files in one housekeeping.
 const EXPIRE_SLICE: usize = 16;
 
@@ -62,7 +65,8 @@ impl<A> ShardStore<A> {
         let mut failed = None;
         let turn = !self.writing.is_empty();
         let mut at = 0;
-        while written < WRITE_SLICE && failed.is_none() {
+        let begun = Instant::now();
+        while written < WRITE_SLICE && failed.is_none() && begun.elapsed() < WRITE_TIME {
             let next = if turn { self.writing.pop() } else { self.dirty.get(at).copied() };
             let Some(slot) = next else { break };
             at += 1;
