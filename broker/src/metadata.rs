@@ -157,7 +157,7 @@ impl Copier {
         if topics.is_empty() {
             return Err("the master's table of topics is empty, which no broker's is".into());
         }
-        let snapshot = TopicSnapshot { topics: Arc::new(topics), version: table.data_version };
+        let snapshot = TopicSnapshot { topics, version: table.data_version };
         self.env.inboxes[0].post(ToShard::Copied(Copied::Topics(snapshot)));
         Ok(())
     }

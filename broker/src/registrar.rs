@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use imbl::ordmap::DiffItem;
 use protocol::FieldWriter;
 use protocol::body::{Body, DataVersion, KvTable, RegisterBrokerBody, TopicConfigSerializeWrapper};
 use protocol::code::{request, response};
@@ -237,10 +238,12 @@ impl Registrar {
                 TopicConfigSerializeWrapper { data_version: snapshot.version, ..TopicConfigSerializeWrapper::default() }
             }
             Some(told) if changed => {
-                let fresh = snapshot
-                    .topics
-                    .iter()
-                    .filter(|(name, topic)| told.topics.get(*name).is_none_or(|known| !Arc::ptr_eq(known, topic)));
+                // Nodes that both maps share are passed over.
+                let fresh = told.topics.diff(&snapshot.topics).filter_map(|item| match item {
+                    DiffItem::Add(name, topic) => Some((name, topic)),
+                    DiffItem::Update { new, .. } => Some(new),
+                    DiffItem::Remove(..) => None,
+                });
                 TopicConfigSerializeWrapper {
                     topic_config_table: fresh.map(|(name, topic)| (name.clone(), (**topic).clone())).collect(),
                     data_version: snapshot.version,

@@ -3,9 +3,9 @@
 //! Owns the master table and its DataVersion. Lives on the home shard; the other shards read copies
 //! that are sent to them once a change is durable. No I/O: the caller writes topics.json.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use imbl::OrdMap;
 use protocol::body::{DataVersion, TopicConfig, TopicConfigSerializeWrapper};
 use protocol::topic as names;
 
@@ -70,18 +70,19 @@ pub enum NoTopic {
 #[derive(Debug)]
 pub struct TopicTable {
     policy: TopicPolicy,
-    topics: Arc<Topics>,
+    topics: Topics,
     version: DataVersion,
 }
 
-/// Topics by name, shared with whoever renders or registers them.
-pub type Topics = BTreeMap<String, Arc<TopicConfig>>;
+/// Topics by name. A copy shares all its nodes with the original, and a change makes the few nodes on its way anew: with
+/// tens of thousands of topics a copied map would stop the shard for milliseconds at each new one.
+pub type Topics = OrdMap<String, Arc<TopicConfig>>;
 
 /// The table at one moment, for the threads that write and register it.
 #[derive(Clone, Debug)]
 pub struct TopicSnapshot {
     /// Every topic.
-    pub topics: Arc<Topics>,
+    pub topics: Topics,
     /// The version that belongs to them.
     pub version: DataVersion,
 }
@@ -109,7 +110,7 @@ fn config(name: &str, read: i32, write: i32, perm: i32) -> TopicConfig {
 impl TopicTable {
     /// The table with the system topics of Java 4.9.7, over which a loaded topics.json is laid.
     pub fn new(policy: TopicPolicy, loaded: Option<TopicConfigSerializeWrapper>) -> Self {
-        let mut topics = BTreeMap::new();
+        let mut topics = Topics::new();
         let mut add = |name: &str, queues: i32, perm: i32| {
             topics.insert(name.to_owned(), Arc::new(config(name, queues, queues, perm)));
         };
@@ -134,7 +135,7 @@ impl TopicTable {
                 topics.insert(name, Arc::new(topic));
             }
         }
-        TopicTable { policy, topics: Arc::new(topics), version }
+        TopicTable { policy, topics, version }
     }
 
     /// The topic, if it exists.
@@ -165,7 +166,7 @@ impl TopicTable {
     /// Creates or replaces (request 17, or a loaded change).
     pub fn put(&mut self, now_ms: i64, topic: TopicConfig) -> Arc<TopicConfig> {
         let topic = Arc::new(topic);
-        Arc::make_mut(&mut self.topics).insert(topic.topic_name.clone(), topic.clone());
+        self.topics.insert(topic.topic_name.clone(), topic.clone());
         self.changed(now_ms);
         topic
     }
@@ -174,7 +175,7 @@ impl TopicTable {
     pub fn remove(&mut self, now_ms: i64, name: &str) -> bool {
         let was = self.topics.contains_key(name);
         if was {
-            Arc::make_mut(&mut self.topics).remove(name);
+            self.topics.remove(name);
             self.changed(now_ms);
         }
         was
@@ -257,7 +258,7 @@ impl TopicTable {
         Some(changes)
     }
 
-    /// The table as it is now; cheap, the next change copies the map.
+    /// The table as it is now; cheap.
     pub fn snapshot(&self) -> TopicSnapshot {
         TopicSnapshot { topics: self.topics.clone(), version: self.version }
     }

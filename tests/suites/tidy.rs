@@ -47,6 +47,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "engine",
             "flate2",
             "foldhash",
+            "imbl",
             "bytes",
             "serde",
             "serde_json",
