@@ -98,6 +98,9 @@ pub struct Load {
     /// Processes whose CPU time, memory and disk bytes count as the broker's, joined by commas.
     #[arg(long, value_delimiter = ',')]
     pub pid: Vec<u32>,
+    /// Count the system calls of --pid too, by the kernel's tracepoint: each becomes slower, so read no times of it.
+    #[arg(long)]
+    pub count_calls: bool,
     /// Threads of the loader; the connections are dealt out to them.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub threads: u32,
@@ -226,6 +229,9 @@ pub struct Drain {
     pub form: Form,
     #[arg(long, value_delimiter = ',')]
     pub pid: Vec<u32>,
+    /// Count the system calls of --pid too, by the kernel's tracepoint: each becomes slower, so read no times of it.
+    #[arg(long)]
+    pub count_calls: bool,
     /// Decode every record and compare its checksum.
     #[arg(long)]
     pub check: bool,

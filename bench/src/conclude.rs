@@ -2,11 +2,12 @@
 //!
 //! Owns the choice of the main figures and all arithmetic on them; every number is finite. Main thread, after the load.
 
+use crate::counts::Counts;
 use crate::histogram;
 use crate::machine::{Usage, Used};
 use crate::phases::Phases;
 use crate::recorder::{Failure, Tally};
-use crate::result::{BrokerUse, Received, RunResult, Second, SentShare, Verified};
+use crate::result::{Received, RunResult, Second, SentShare, Verified};
 use crate::run::Plan;
 use crate::stop;
 use crate::template::Manner;
@@ -24,7 +25,7 @@ pub struct Done {
 /// What the main thread saw between begin and end.
 pub struct Seen {
     pub used: (Usage, Usage),
-    pub fdatasyncs: Option<u64>,
+    pub counts: Counts,
     /// Messages stored by the broker's own count, for one-way sends.
     pub stored: u64,
     pub stored_seconds: f64,
@@ -137,7 +138,7 @@ pub fn conclude(plan: &Plan<'_>, phases: &Phases, mut ended: Ended) -> Done {
         histogram: (!main.latency.is_empty()).then(|| histogram::encode(&main.latency)).flatten(),
         lateness_us: histogram::latency(&ended.sum.sends.lateness),
         series: ended.series,
-        broker: used.broker.map(|broker| BrokerUse { fdatasyncs: ended.seen.fdatasyncs, ..broker }),
+        broker: used.broker.map(|broker| broker.with(ended.seen.counts)),
         loader: used.loader,
         others_cpu_percent: used.others_cpu_percent,
         verified: ended.verified,
@@ -172,7 +173,7 @@ mod tests {
             sum.sends.fail(failure, 2, || "words".into());
         }
         let used = (Usage::without_others(&[]), Usage::without_others(&[]));
-        let seen = Seen { used, fdatasyncs: None, stored: 3, stored_seconds: 1.0 };
+        let seen = Seen { used, counts: Counts::default(), stored: 3, stored_seconds: 1.0 };
         let (series, trouble, notes) = (Vec::new(), None, Vec::new());
         let ended = Ended { sum, seen, series, verified, trouble, notes, has_failed: false };
         let done = conclude(&plan, &Phases::new(0, 1), ended);

@@ -1,5 +1,5 @@
-//! Counts how often processes make files durable, by the kernel's own tracepoints: it works for any broker, and sees
-//! fsync, fdatasync, msync and their io_uring forms alike.
+//! Counts what processes ask of the kernel, by its own tracepoints: it works for any broker. Of files made durable it
+//! sees fsync, fdatasync, msync and their io_uring forms alike.
 //!
 //! Owns the counters: one for each thread that is there and for all that it starts later. Needs the right to trace
 //! (root, or CAP_PERFMON and a readable tracefs); without it there is nothing to count. Main thread.
@@ -9,8 +9,10 @@ use std::io::Read;
 use std::os::fd::FromRawFd;
 
 /// Where file systems begin to make a file durable.
-const TRACEPOINTS: [&str; 4] =
-    ["ext4/ext4_sync_file_enter", "xfs/xfs_file_fsync", "btrfs/btrfs_sync_file", "f2fs/f2fs_sync_file_enter"];
+pub const SYNCS: &[&str] =
+    &["ext4/ext4_sync_file_enter", "xfs/xfs_file_fsync", "btrfs/btrfs_sync_file", "f2fs/f2fs_sync_file_enter"];
+/// Where every system call begins.
+pub const SYSTEM_CALLS: &[&str] = &["raw_syscalls/sys_enter"];
 const TRACEFS: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
 
 const PERF_TYPE_TRACEPOINT: u32 = 2;
@@ -37,12 +39,12 @@ const _: () = assert!(size_of::<Attributes>() == 64);
 
 /// The counters of some processes.
 #[derive(Debug)]
-pub struct KernelSyncs(Vec<File>);
+pub struct KernelCounts(Vec<File>);
 
-impl KernelSyncs {
+impl KernelCounts {
     /// Counts from now on; `None` where that is not allowed or not possible.
-    pub fn watch(pids: &[u32]) -> Option<KernelSyncs> {
-        let ids: Vec<u64> = TRACEPOINTS.iter().filter_map(|name| tracepoint(name)).collect();
+    pub fn watch(pids: &[u32], tracepoints: &[&str]) -> Option<KernelCounts> {
+        let ids: Vec<u64> = tracepoints.iter().filter_map(|name| tracepoint(name)).collect();
         let mut counters = Vec::new();
         for pid in pids {
             for task in fs::read_dir(format!("/proc/{pid}/task")).ok()? {
@@ -53,10 +55,10 @@ impl KernelSyncs {
                 }
             }
         }
-        (!counters.is_empty()).then_some(KernelSyncs(counters))
+        (!counters.is_empty()).then_some(KernelCounts(counters))
     }
 
-    /// How often since [`KernelSyncs::watch`].
+    /// How often since [`KernelCounts::watch`].
     pub fn count(&self) -> Option<u64> {
         let mut sum = 0;
         for mut counter in &self.0 {
@@ -96,8 +98,8 @@ mod tests {
 
     #[test]
     fn nothing_to_watch_has_no_count() {
-        assert!(KernelSyncs::watch(&[]).is_none());
-        assert!(KernelSyncs::watch(&[u32::MAX]).is_none());
+        assert!(KernelCounts::watch(&[], SYNCS).is_none());
+        assert!(KernelCounts::watch(&[u32::MAX], SYNCS).is_none());
     }
 
     /// Where tracing is allowed: three syncs, one of them by a thread that came later, are three.
@@ -105,7 +107,7 @@ mod tests {
     fn syncs_of_this_process_are_counted() {
         let path = std::env::temp_dir().join(format!("mqbench-syncs-{}", std::process::id()));
         let file = File::create(&path).unwrap();
-        let counted = KernelSyncs::watch(&[std::process::id()]).map(|syncs| {
+        let counted = KernelCounts::watch(&[std::process::id()], SYNCS).map(|syncs| {
             let before = syncs.count().unwrap();
             file.sync_data().unwrap();
             file.sync_all().unwrap();

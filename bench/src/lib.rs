@@ -6,10 +6,10 @@
 pub mod body_size;
 pub mod cli;
 pub mod conclude;
+pub mod counts;
 pub mod epoll;
-pub mod fdatasyncs;
 pub mod histogram;
-pub mod kernel_syncs;
+pub mod kernel_counts;
 pub mod link;
 pub mod machine;
 pub mod matrix;

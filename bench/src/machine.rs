@@ -83,8 +83,8 @@ impl Usage {
                 anon_kib: memory_kib(pids, "RssAnon"),
                 read_bytes: self.broker.read_bytes.saturating_sub(before.broker.read_bytes),
                 write_bytes: self.broker.write_bytes.saturating_sub(before.broker.write_bytes),
-                fdatasyncs: None,
                 context_switches: self.broker.context_switches.saturating_sub(before.broker.context_switches),
+                ..BrokerUse::default()
             }),
             loader: LoaderUse { cpu_us_per_message: each(loader), cpu_percent: loader / seconds * 100.0 },
             others_cpu_percent: self.others_percent(before, a_second),

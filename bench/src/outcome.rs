@@ -133,10 +133,13 @@ pub fn usage_keys(result: &RunResult) -> String {
         |value: Option<f64>, digits: usize| value.map_or("-".to_owned(), |value| format!("{value:.digits$}"));
     let of_broker =
         |count: fn(&BrokerUse) -> u64| result.broker.map_or("-".to_owned(), |used| count(&used).to_string());
-    let fdatasyncs = result.broker.and_then(|used| used.fdatasyncs).map_or("-".to_owned(), |count| count.to_string());
+    let counted = |count: fn(BrokerUse) -> Option<u64>| {
+        result.broker.and_then(count).map_or("-".to_owned(), |count| count.to_string())
+    };
     format!(
         "broker_cpu_us={} loader_cpu_us={} broker_cpu_pct={} loader_cpu_pct={:.0} others_cpu_pct={:.0} \
-         rss_kib={} anon_kib={} read_bytes={} write_bytes={} fdatasyncs={fdatasyncs} context_switches={}",
+         rss_kib={} anon_kib={} read_bytes={} write_bytes={} fdatasyncs={} context_switches={} syscalls={} \
+         allocations={}",
         decimals(result.broker.and_then(|used| used.cpu_us_per_message), 2),
         decimals(result.loader.cpu_us_per_message, 2),
         decimals(result.broker.map(|used| used.cpu_percent), 0),
@@ -146,7 +149,10 @@ pub fn usage_keys(result: &RunResult) -> String {
         of_broker(|used| used.anon_kib),
         of_broker(|used| used.read_bytes),
         of_broker(|used| used.write_bytes),
+        counted(|used| used.fdatasyncs),
         of_broker(|used| used.context_switches),
+        counted(|used| used.syscalls),
+        counted(|used| used.allocations),
     )
 }
 

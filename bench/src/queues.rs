@@ -8,6 +8,11 @@ use client::{Broker, TopicSpec};
 /// Most queues of all topics together: each has its template, some 350 bytes, and its offsets.
 pub const QUEUES_MAX: usize = 400_000;
 
+/// Topics that are created one after the other, over the connection that is there.
+const ONE_BY_ONE: usize = 64;
+/// Connections that create the others.
+const CREATORS: usize = 64;
+
 /// Queues numbered from 0.
 #[derive(Clone, Debug)]
 pub struct Queues {
@@ -43,14 +48,35 @@ impl Queues {
         (&self.topics[index % self.topics.len()], (index / self.topics.len()) as u32)
     }
 
-    /// Creates the topics, or changes their number of queues.
+    /// Creates the topics, or changes their number of queues. Many of them are asked for by several connections at
+    /// once: a broker answers when the topic is on disk and nameservers know it, and those under way can share that.
     pub fn create(&self, broker: &mut Broker) -> Result<(), String> {
-        for topic in &self.topics {
+        let (first, rest) = self.topics.split_at(self.topics.len().min(ONE_BY_ONE));
+        self.create_these(first, broker)?;
+        let peer = broker.peer();
+        std::thread::scope(|scope| {
+            let at_once: Vec<_> = rest
+                .chunks(rest.len().div_ceil(CREATORS).max(1))
+                .map(|topics| {
+                    scope.spawn(move || {
+                        let mut broker =
+                            Broker::connect(peer).map_err(|error| format!("connecting to {peer}: {error}"))?;
+                        self.create_these(topics, &mut broker)
+                    })
+                })
+                .collect();
+            at_once
+                .into_iter()
+                .try_for_each(|one| one.join().unwrap_or_else(|_| Err("creating topics panicked".into())))
+        })
+    }
+
+    fn create_these(&self, topics: &[String], broker: &mut Broker) -> Result<(), String> {
+        topics.iter().try_for_each(|topic| {
             broker
                 .create_topic(&TopicSpec::new(topic, self.queues as i32))
-                .map_err(|error| format!("creating topic {topic}: {error}"))?;
-        }
-        Ok(())
+                .map_err(|error| format!("creating topic {topic}: {error}"))
+        })
     }
 
     /// The next offset of each queue.

@@ -9,6 +9,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::counts::Counts;
+
 /// One run of one workload. All numbers are finite.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RunResult {
@@ -114,7 +116,20 @@ pub struct BrokerUse {
     /// Files made durable, in whatever way, by the kernel's count where it may be read, else the broker's own; null
     /// where neither is there.
     pub fdatasyncs: Option<u64>,
+    /// System calls of all threads, with --count-calls and the right to trace; else null.
+    #[serde(default)]
+    pub syscalls: Option<u64>,
+    /// Pieces taken from the heap on RingMQ's shards, by its own count; null for other brokers.
+    #[serde(default)]
+    pub allocations: Option<u64>,
     pub context_switches: u64,
+}
+
+impl BrokerUse {
+    /// With what was counted.
+    pub fn with(self, Counts { fdatasyncs, syscalls, allocations }: Counts) -> BrokerUse {
+        BrokerUse { fdatasyncs, syscalls, allocations, ..self }
+    }
 }
 
 /// What the loader itself used in the measured time.

@@ -11,7 +11,7 @@ use client::Broker;
 
 use crate::cli::{Load, Reading};
 use crate::conclude::{Done, Ended, Seen, Sum, conclude};
-use crate::fdatasyncs::Fdatasyncs;
+use crate::counts::Counting;
 use crate::machine::{self, Others, Usage};
 use crate::phases::Phases;
 use crate::queues::Queues;
@@ -181,16 +181,16 @@ fn watch(parts: &Parts<'_>, plan: &Plan<'_>, queues: &Queues, broker: &mut Broke
     let (phases, pids) = (parts.phases, &plan.load.pid);
     let is_one_way = plan.manner == Manner::OneWay;
     let stored = |broker: &mut Broker| if is_one_way { queues.stored(broker) } else { Ok(0) };
-    let fdatasyncs = Fdatasyncs::watch(pids);
+    let counting = Counting::watch(pids, plan.load.count_calls);
     wait_until(parts, phases.begin.saturating_sub(OTHERS_BEFORE.as_nanos() as u64));
     let others = Others::now(pids);
     wait_until(parts, phases.begin);
     let before = Usage::now(pids, others);
-    let (syncs_before, stored_at, stored_before) = (fdatasyncs.count(broker), phases.now(), stored(broker));
+    let (counts_before, stored_at, stored_before) = (counting.now(broker), phases.now(), stored(broker));
     wait_until(parts, u64::MAX);
     let after = Usage::without_others(pids);
     // In the order of the begin, so that each pair lies as far apart.
-    let (syncs_after, stored_end, stored_after) = (fdatasyncs.count(broker), phases.now(), stored(broker));
+    let (counts_after, stored_end, stored_after) = (counting.now(broker), phases.now(), stored(broker));
     let after = after.with_others(Others::now(pids));
     let stored = match (stored_before, stored_after) {
         (Ok(before), Ok(after)) => after.saturating_sub(before),
@@ -199,7 +199,7 @@ fn watch(parts: &Parts<'_>, plan: &Plan<'_>, queues: &Queues, broker: &mut Broke
     };
     Ok(Seen {
         used: (before, after),
-        fdatasyncs: syncs_after.zip(syncs_before).map(|(after, before)| after.saturating_sub(before)),
+        counts: counts_after.since(counts_before),
         stored,
         stored_seconds: stored_end.saturating_sub(stored_at) as f64 / 1e9,
     })

@@ -9,10 +9,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::matrix::child::Child;
+use crate::matrix::conf::write;
 use crate::matrix::interrupt;
 use crate::matrix::ports::Ports;
 use crate::matrix::scenario::Java;
-use crate::matrix::side::write;
 
 const NAMESERVER_LIMIT: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(50);

@@ -7,6 +7,7 @@
 
 pub mod child;
 pub mod cli;
+pub mod conf;
 pub mod date;
 pub mod disk;
 pub mod facts;
@@ -21,6 +22,7 @@ pub mod scenario;
 #[cfg(test)]
 mod scenario_tests;
 pub mod side;
+pub mod slave;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -166,9 +168,10 @@ fn print_plan(scenario: &Scenario, peers: &[Side]) {
             let Some(broker) = scenario.brokers.get(broker) else { continue };
             let steps: Vec<&str> = broker.steps.iter().map(|step| step.name.as_str()).collect();
             println!(
-                "round {} | {} {flush} {replication} | {} | {}",
+                "round {} | {} {flush} {} | {} | {}",
                 round + 1,
                 broker.name,
+                replication.name(),
                 side.name,
                 steps.join("; ")
             );

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, ToSocketAddrs};
 
-use crate::matrix::scenario::{Broker, Scalar, Scenario};
+use crate::matrix::scenario::{Broker, Replication, Scalar, Scenario};
 
 /// Peers that can be started here.
 const JAVA_VERSIONS: &[&str] = &["4.9.7", "5.3.3"];
@@ -42,7 +42,7 @@ pub struct Job {
     /// Index into the scenario's brokers.
     pub broker: usize,
     pub flush: String,
-    pub replication: String,
+    pub replication: Replication,
     pub side: Side,
 }
 
@@ -80,27 +80,27 @@ pub fn round(scenario: &Scenario, peers: &[Side], round: u32) -> Vec<Job> {
     let mut jobs = Vec::new();
     for (index, broker) in scenario.brokers.iter().enumerate() {
         for (flush, replication) in
-            broker.flush.iter().flat_map(|flush| scenario.replication.iter().map(move |mode| (flush, mode)))
+            broker.flush.iter().flat_map(|flush| scenario.replication.iter().map(move |mode| (flush, *mode)))
         {
             let mut sides = ringmq_sides(scenario, broker);
-            sides.extend(peers.iter().filter(|peer| broker.peers && suits(peer, flush, broker)).cloned());
+            sides.extend(peers.iter().filter(|peer| broker.peers && suits(peer, flush, replication, broker)).cloned());
             if round % 2 == 1 {
                 sides.reverse();
             }
-            let job = |side| Job { broker: index, flush: flush.clone(), replication: replication.clone(), side };
+            let job = |side| Job { broker: index, flush: flush.clone(), replication, side };
             jobs.extend(sides.into_iter().map(job));
         }
     }
     jobs
 }
 
-/// A broker that runs already has the flush mode it has, and is not killed.
-fn suits(peer: &Side, flush: &str, broker: &Broker) -> bool {
-    use crate::matrix::scenario::Action::{KillAndRestart, Start};
+/// A broker that runs already has the flush mode it has and whatever slaves it has, and is not killed.
+fn suits(peer: &Side, flush: &str, replication: Replication, broker: &Broker) -> bool {
+    use crate::matrix::scenario::Action::{CatchUp, KillAndRestart, Start};
     match &peer.kind {
         Kind::Running { flush: own, .. } => {
-            let is_start = |action| matches!(action, Some(Start | KillAndRestart));
-            own == flush && !broker.steps.iter().any(|step| is_start(step.action))
+            let is_start = |action| matches!(action, Some(Start | KillAndRestart | CatchUp));
+            own == flush && replication == Replication::Single && !broker.steps.iter().any(|step| is_start(step.action))
         }
         _ => true,
     }

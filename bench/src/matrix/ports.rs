@@ -19,13 +19,16 @@ pub struct Ports {
     pub nameserver: u16,
 }
 
-/// Looks for them, beginning somewhere.
-pub fn find() -> Result<Ports, String> {
+/// Looks for them, beginning somewhere; not those of `taken`, which may not be listened on yet.
+pub fn find(taken: Option<Ports>) -> Result<Ports, String> {
     let start = (date::now_ms() ^ u64::from(std::process::id())) % u64::from(BLOCKS);
     for step in 0..BLOCKS {
         let block = (start as u16 + step) % BLOCKS;
         let broker = FIRST + block * BLOCK + 2;
         let nameserver = broker + 5;
+        if taken.is_some_and(|taken| taken.broker == broker) {
+            continue;
+        }
         if [broker - 2, broker - 1, broker, broker + 1, nameserver].into_iter().all(is_free) {
             return Ok(Ports { broker, nameserver });
         }

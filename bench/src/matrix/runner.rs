@@ -15,6 +15,7 @@ use crate::matrix::plan::{Job, Side};
 use crate::matrix::progress::Progress;
 use crate::matrix::scenario::{Action, Broker, Probe, Scenario, Step, TIMED};
 use crate::matrix::side::{self, Places, Running};
+use crate::matrix::slave::{self, Sampler};
 use crate::matrix::{disk, interrupt, loopback};
 use crate::report::figures;
 use crate::report::model::{MACHINE, Report, Run};
@@ -48,7 +49,7 @@ pub fn expected_seconds(scenario: &Scenario, job: &Job) -> f64 {
 fn step_seconds(scenario: &Scenario, step: &Step) -> f64 {
     match (&step.mqbench, step.action) {
         (_, Some(Action::Memory | Action::Start)) => 0.1,
-        (_, Some(Action::KillAndRestart)) => 12.0,
+        (_, Some(Action::KillAndRestart | Action::CatchUp)) => 12.0,
         (Some(line), None) if is_timed(line) => (scenario.warm_seconds + scenario.seconds) as f64 + 0.5,
         _ => 5.0,
     }
@@ -150,6 +151,7 @@ impl Runner<'_> {
                 Some(Action::KillAndRestart) => {
                     self.kill_and_restart(broker, job, step, running).map(|figures| run.figures = figures)
                 }
+                Some(Action::CatchUp) => self.catch_up(broker, job, now).map(|figures| run.figures = figures),
                 None => self.load(step, now, &mut run),
             };
             let mut is_over = false;
@@ -200,9 +202,12 @@ impl Runner<'_> {
         let mut command = Command::new(&self.mqbench);
         command.args(&words);
         let child = Child::start(command, &self.places.work.join("loader.out"))?;
+        let sampler = running.slave.filter(|_| step.measured).map(|slave| Sampler::start(running.address, slave));
         let outcome = self.wait(child);
+        let lag = sampler.map(Sampler::stop).unwrap_or_default();
         if let Ok(result) = RunResult::read(&json) {
             run.figures = figures::of(&result);
+            run.figures.extend(lag);
             run.complete = result.complete;
             run.result = Some(result);
         } else if step.measured && outcome.is_ok() {
@@ -242,6 +247,22 @@ impl Runner<'_> {
                 Err(format!("the loader still ran after {} s and was killed:\n{}", limit.as_secs(), child.tail()))
             }
         }
+    }
+
+    /// An empty slave until it has everything. The rate is of the log's bytes over the time from the slave's command on.
+    fn catch_up(&mut self, broker: &Broker, job: &Job, running: &mut Running) -> Result<BTreeMap<String, f64>, String> {
+        if running.slave.is_some() {
+            return Err("catch-up needs replication = [\"single\"]: this broker has a slave already".into());
+        }
+        settle();
+        let begun = Instant::now();
+        let slave = running.start_slave(self.places, job, &broker.settings)?;
+        let (end, _) = slave::wait_in_step(running.address, slave)?;
+        let seconds = begun.elapsed().as_secs_f64();
+        let megabytes = end as f64 / 1e6;
+        let named =
+            [("ms", seconds * 1e3), ("catch_up_mb_s", megabytes / seconds), ("store_mib", end as f64 / 1_048_576.0)];
+        Ok(named.map(|(name, value)| (name.to_owned(), value)).into())
     }
 
     fn kill_and_restart(
@@ -287,7 +308,7 @@ impl Runner<'_> {
     fn blank_of(&self, broker: &Broker, round: u32, job: &Job) -> Run {
         let Side { name, .. } = &job.side;
         let flush = job.flush.clone();
-        Run { flush, replication: job.replication.clone(), ..self.blank(broker, round, name) }
+        Run { flush, replication: job.replication.name().into(), ..self.blank(broker, round, name) }
     }
 
     fn blank(&self, broker: &Broker, round: u32, side: &str) -> Run {

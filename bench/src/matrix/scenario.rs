@@ -13,9 +13,6 @@ const BUILT_IN: &str = include_str!("../../../perf/scenarios/peers.toml");
 /// Subcommands that take `--warm` and `--seconds`.
 pub const TIMED: &[&str] = &["produce", "end-to-end", "mixed", "fan-out"];
 const FLUSH_MODES: &[&str] = &["ASYNC_FLUSH", "SYNC_FLUSH"];
-const REPLICATION_MODES: &[&str] = &["single", "async-slave", "sync-slave"];
-/// What RingMQ can be started as today.
-const REPLICATION_SUPPORTED: &[&str] = &["single"];
 /// The most brokers one variation may make of one.
 const VARIANTS_MAX: usize = 64;
 
@@ -36,9 +33,9 @@ pub struct Scenario {
     pub warm_seconds: u64,
     #[serde(default = "eight")]
     pub seconds: u64,
-    /// single, async-slave, sync-slave.
+    /// Each broker is started in each of these.
     #[serde(default = "single")]
-    pub replication: Vec<String>,
+    pub replication: Vec<Replication>,
     /// Values for `{key}` in the lines of the steps.
     #[serde(default)]
     pub parameters: BTreeMap<String, Scalar>,
@@ -58,6 +55,30 @@ pub struct Scenario {
     /// Panels of the picture for a README.
     #[serde(default, rename = "chart")]
     pub charts: Vec<Chart>,
+}
+
+/// Whether a slave runs beside a broker, and what the broker waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Replication {
+    /// ASYNC_MASTER without a slave.
+    #[default]
+    Single,
+    /// ASYNC_MASTER with one slave.
+    AsyncSlave,
+    /// SYNC_MASTER with one slave: an ack waits for it.
+    SyncSlave,
+}
+
+impl Replication {
+    /// As in scenarios and reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Replication::Single => "single",
+            Replication::AsyncSlave => "async-slave",
+            Replication::SyncSlave => "sync-slave",
+        }
+    }
 }
 
 /// Memory of the Java peers, as -Xmx takes it.
@@ -158,6 +179,8 @@ pub enum Action {
     Start,
     /// SIGKILL in the midst of the step's load (or of plain sends), start again, time to the first ack.
     KillAndRestart,
+    /// Starts an empty slave beside the broker (which must have none) and waits until it has the whole log.
+    CatchUp,
 }
 
 /// What one figure of a step should be. Exactly one bound is given.
@@ -180,6 +203,9 @@ pub struct Aim {
     pub at_most_times_reference: Option<f64>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reference: Vec<Reference>,
+    /// Under this replication mode only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replication: Option<Replication>,
 }
 
 impl Aim {
@@ -209,6 +235,9 @@ pub struct Reference {
     /// Counts so often; once where it is not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub times: Option<f64>,
+    /// Of this replication mode; without it of the aim's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replication: Option<Replication>,
 }
 
 /// A panel of bars.
@@ -259,8 +288,8 @@ fn eight() -> u64 {
 fn yes() -> bool {
     true
 }
-fn single() -> Vec<String> {
-    vec!["single".into()]
+fn single() -> Vec<Replication> {
+    vec![Replication::Single]
 }
 fn async_flush() -> Vec<String> {
     vec!["ASYNC_FLUSH".into()]
@@ -291,14 +320,9 @@ impl Scenario {
         if self.rounds == 0 || self.seconds == 0 {
             return Err("rounds and seconds must be 1 or more".into());
         }
-        for mode in &self.replication {
-            known("replication", mode, REPLICATION_MODES)?;
-            if !REPLICATION_SUPPORTED.contains(&mode.as_str()) {
-                return Err(format!(
-                    "replication mode {mode} is not supported yet: RingMQ is measured as a master without a slave; supported: {}",
-                    REPLICATION_SUPPORTED.join(", ")
-                ));
-            }
+        let modes: BTreeSet<Replication> = self.replication.iter().copied().collect();
+        if modes.is_empty() || modes.len() != self.replication.len() {
+            return Err("replication must give one or more modes, each once".into());
         }
         let sides: BTreeSet<&str> = self.sides.iter().map(|side| side.name.as_str()).collect();
         if sides.len() != self.sides.len() || sides.contains("machine") {

@@ -57,8 +57,9 @@ fn wrong_scenarios_are_refused_with_the_reason() {
     refused("name = 'x'", "name = 'a/b'", "file name");
     refused("name = 'x'", "name = 'x'\nrounds = 0", "rounds");
     refused("name = 'x'", "name = 'x'\nroudns = 3", "roudns");
-    refused("name = 'x'", "name = 'x'\nreplication = ['sync-slave']", "not supported yet");
-    refused("name = 'x'", "name = 'x'\nreplication = ['dledger']", "unknown");
+    refused("name = 'x'", "name = 'x'\nreplication = []", "one or more");
+    refused("name = 'x'", "name = 'x'\nreplication = ['single', 'single']", "each once");
+    refused("name = 'x'", "name = 'x'\nreplication = ['dledger']", "dledger");
     refused("name = 'x'", "name = 'x'\nquick.n = 1", "[parameters]");
     refused("name = 'x'", "name = 'x'\nside = [{ name = 'machine' }]", "machine");
     refused("name = 'a'", "name = 'a'\nflush = ['FLUSH']", "FLUSH");

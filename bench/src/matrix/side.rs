@@ -13,10 +13,11 @@ use std::time::{Duration, Instant};
 use client::{Broker, HeaderForm, Options, Send};
 
 use crate::matrix::child::Child;
+use crate::matrix::conf::{self, Member, write};
 use crate::matrix::plan::{Job, Kind};
 use crate::matrix::ports::{self, Ports};
-use crate::matrix::scenario::{Java, Scalar};
-use crate::matrix::{interrupt, java};
+use crate::matrix::scenario::{Java, Replication, Scalar};
+use crate::matrix::{interrupt, java, slave};
 
 const FIRST_ACK_LIMIT: Duration = Duration::from_secs(120);
 const STOP_LIMIT: Duration = Duration::from_secs(20);
@@ -39,8 +40,11 @@ pub struct Running {
     pub pids: Vec<u32>,
     /// From the start of the broker's command to its first ack, ms; `None` for a broker that ran already.
     pub first_ack_ms: Option<f64>,
+    /// Where its slave answers, when it has one.
+    pub slave: Option<SocketAddr>,
     folder: Option<PathBuf>,
-    // The broker first, then what it depends on.
+    ports: Option<Ports>,
+    // The broker first, then what it depends on, then its slave.
     children: Vec<Child>,
 }
 
@@ -52,7 +56,9 @@ pub fn start(places: &Places, job: &Job, settings: &BTreeMap<String, Scalar>, ke
                 address: *address,
                 pids: pids.clone(),
                 first_ack_ms: None,
+                slave: None,
                 folder: None,
+                ports: None,
                 children: Vec::new(),
             });
         }
@@ -61,21 +67,27 @@ pub fn start(places: &Places, job: &Job, settings: &BTreeMap<String, Scalar>, ke
     if !keep {
         empty(&folder)?;
     }
-    let ports = ports::find()?;
+    let ports = ports::find(None)?;
     let mut running = Running {
         address: SocketAddr::from(([127, 0, 0, 1], ports.broker)),
         pids: Vec::new(),
         first_ack_ms: None,
+        slave: None,
         folder: Some(folder.clone()),
+        ports: Some(ports),
         children: Vec::new(),
+    };
+    let broker_conf = |ports, settings: &[&BTreeMap<String, Scalar>]| {
+        let text = conf::broker(&folder, (&job.flush, job.replication, Member::Master), ports, settings);
+        write(&folder.join("broker.conf"), &text)
     };
     let mut command = match &job.side.kind {
         Kind::Ringmq { settings: own } => {
-            write_conf(&folder, job, ports, &[settings, own], true)?;
+            broker_conf(None, &[settings, own])?;
             ringmq(places, &folder, ports)
         }
         Kind::Java { version } => {
-            write_conf(&folder, job, ports, &[settings], false)?;
+            broker_conf(Some(ports), &[settings])?;
             running.children.push(java::start_nameserver(version, &places.java, &folder, ports)?);
             java::broker(version, &places.java, &folder)?
         }
@@ -85,8 +97,15 @@ pub fn start(places: &Places, job: &Job, settings: &BTreeMap<String, Scalar>, ke
     let begun = Instant::now();
     running.children.insert(0, Child::start(command, &folder.join("broker.out"))?);
     running.pids = running.children.iter().map(Child::pid).collect();
+    // A master that waits for slaves acks nothing without one.
+    if job.replication != Replication::Single {
+        running.start_slave(places, job, settings)?;
+    }
     first_ack(&mut running)?;
     running.first_ack_ms = Some(begun.elapsed().as_secs_f64() * 1e3);
+    if let Some(slave) = running.slave {
+        slave::wait_in_step(running.address, slave)?;
+    }
     Ok(running)
 }
 
@@ -99,43 +118,18 @@ fn ringmq(places: &Places, folder: &Path, ports: Ports) -> Command {
     command
 }
 
-/// The keys both know; later settings replace earlier ones.
-fn write_conf(
-    folder: &Path,
-    job: &Job,
-    ports: Ports,
-    settings: &[&BTreeMap<String, Scalar>],
-    all_in_one: bool,
-) -> Result<(), String> {
-    let store = folder.join("data/store").display().to_string();
-    let mut lines: BTreeMap<String, String> = [
-        ("brokerClusterName", "DefaultCluster".into()),
-        ("brokerName", "broker-a".into()),
-        ("brokerId", "0".into()),
-        ("brokerIP1", "127.0.0.1".into()),
-        ("brokerRole", "ASYNC_MASTER".into()),
-        ("flushDiskType", job.flush.clone()),
-        ("deleteWhen", "04".into()),
-        ("fileReservedTime", "48".into()),
-        ("storePathCommitLog", format!("{store}/commitlog")),
-        ("storePathRootDir", store),
-    ]
-    .map(|(key, value): (&str, String)| (key.to_owned(), value))
-    .into();
-    if !all_in_one {
-        lines.insert("namesrvAddr".into(), format!("127.0.0.1:{}", ports.nameserver));
-        lines.insert("listenPort".into(), ports.broker.to_string());
+/// A broker without a nameserver of its own: the program beside `ringmq`.
+fn mqbroker(places: &Places, folder: &Path) -> Result<Command, String> {
+    let program = places.ringmq.with_file_name("mqbroker");
+    if !program.is_file() {
+        return Err(format!(
+            "a slave needs {}, which is missing; build it (cargo build --release -p broker)",
+            program.display()
+        ));
     }
-    for (key, value) in settings.iter().copied().flatten() {
-        lines.insert(key.clone(), value.to_string());
-    }
-    let text: String = lines.iter().map(|(key, value)| format!("{key}={value}\n")).collect();
-    write(&folder.join("broker.conf"), &text)
-}
-
-/// Writes a small file.
-pub fn write(path: &Path, text: &str) -> Result<(), String> {
-    fs::write(path, text).map_err(|error| format!("cannot write {}: {error}", path.display()))
+    let mut command = Command::new(program);
+    command.arg("-c").arg(folder.join("broker.conf"));
+    Ok(command)
 }
 
 fn empty(folder: &Path) -> Result<(), String> {
@@ -174,6 +168,36 @@ fn first_ack(running: &mut Running) -> Result<(), String> {
 }
 
 impl Running {
+    /// Starts a slave of it on a store of its own, which is kept where there is one.
+    pub fn start_slave(
+        &mut self,
+        places: &Places,
+        job: &Job,
+        settings: &BTreeMap<String, Scalar>,
+    ) -> Result<SocketAddr, String> {
+        let (Some(folder), Some(master)) = (&self.folder, self.ports) else {
+            return Err("a broker that runs already gets no slave from here".into());
+        };
+        let folder = folder.join("slave");
+        fs::create_dir_all(folder.join("data"))
+            .map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
+        let own = Ports { nameserver: master.nameserver, ..ports::find(Some(master))? };
+        let member = (job.flush.as_str(), job.replication, Member::Slave);
+        let (settings, mut command) = match &job.side.kind {
+            Kind::Ringmq { settings: own } => (vec![settings, own], mqbroker(places, &folder)?),
+            Kind::Java { version } => (vec![settings], java::broker(version, &places.java, &folder)?),
+            Kind::Running { .. } => return Err("a broker that runs already gets no slave from here".into()),
+        };
+        write(&folder.join("broker.conf"), &conf::broker(&folder, member, Some(own), &settings))?;
+        command.current_dir(&folder).env("HOME", &folder);
+        let child = Child::start(command, &folder.join("broker.out"))?;
+        self.pids.push(child.pid());
+        self.children.push(child);
+        let address = SocketAddr::from(([127, 0, 0, 1], own.broker));
+        self.slave = Some(address);
+        Ok(address)
+    }
+
     /// Whether it was started here.
     pub fn is_own(&self) -> bool {
         self.folder.is_some()

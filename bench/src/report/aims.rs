@@ -48,7 +48,9 @@ pub fn judge(report: &Report) -> Vec<AimRow> {
         for step in broker.steps.iter().filter(|step| step.measured && !step.aims.is_empty()) {
             for row in report.rows_of(broker, step) {
                 let (ours, peers) = sides(report, broker, &row);
-                for (aim, ours) in step.aims.iter().flat_map(|aim| ours.iter().map(move |ours| (aim, ours))) {
+                let aims =
+                    step.aims.iter().filter(|aim| aim.replication.is_none_or(|mode| mode.name() == row.replication));
+                for (aim, ours) in aims.flat_map(|aim| ours.iter().map(move |ours| (aim, ours))) {
                     let is_of_peer = matches!(bound(aim).1, Against::Peer) && !peers.is_empty();
                     let peers = if is_of_peer { peers.as_slice() } else { &["-"] };
                     judged.extend(peers.iter().map(|peer| one(report, &row, aim, ours, peer)));
@@ -100,7 +102,8 @@ fn one(report: &Report, row: &Row, aim: &Aim, ours: &str, peer: &str) -> AimRow 
                 .iter()
                 .map(|reference| {
                     let times = reference.times.map(|times| format!("{times} × ")).unwrap_or_default();
-                    format!("{times}{} of {:?}", heading(&reference.figure), reference.step)
+                    let mode = reference.replication.map(|mode| format!(", {}", mode.name())).unwrap_or_default();
+                    format!("{times}{} of {:?}{mode}", heading(&reference.figure), reference.step)
                 })
                 .collect();
             (referred(report, row, aim, ours), format!("{word} {value} × ({})", names.join(" + ")))
@@ -168,7 +171,10 @@ fn referred(report: &Report, own: &Row, aim: &Aim, ours: &str) -> Option<[f64; 3
     let mut sum = [0.0; 3];
     for reference in &aim.reference {
         let fitting: Vec<&Row> = rows.iter().filter(|row| row.step == reference.step).collect();
-        let row = fitting.iter().find(|row| row.flush == own.flush).or(fitting.first())?;
+        let mode = reference.replication.map_or(own.replication.as_str(), |mode| mode.name());
+        let fits = |row: &&&Row| row.replication == mode || row.replication.is_empty();
+        let in_mode = || fitting.iter().filter(fits);
+        let row = in_mode().find(|row| row.flush == own.flush).or_else(|| in_mode().next())?;
         let side = if row.flush.is_empty() { MACHINE } else { ours };
         let found = figures::spread(&report.values(row, side, &reference.figure))?;
         for (slot, value) in sum.iter_mut().zip([found.min, found.median, found.max]) {

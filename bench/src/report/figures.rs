@@ -36,8 +36,14 @@ pub const ALL: &[Figure] = &[
     figure("cpu_percent", "CPU %", 1.0, 0),
     figure("loader_cpu_us_per_message", "loader CPU us/msg", 1.0, 2),
     figure("fdatasyncs_per_message", "syncs/msg", 1.0, 3),
+    figure("syscalls_per_message", "calls/msg", 1.0, 3),
+    figure("allocations_per_message", "shards' allocations/msg", 1.0, 3),
     figure("context_switches_per_message", "switches/msg", 1.0, 2),
     figure("write_bytes_per_message", "disk bytes/msg", 1.0, 0),
+    figure("lag_p50_kib", "slave behind, p50 KiB", 1.0, 0),
+    figure("lag_p99_kib", "slave behind, p99 KiB", 1.0, 0),
+    figure("lag_max_kib", "slave behind, max KiB", 1.0, 0),
+    figure("catch_up_mb_s", "caught up MB/s", 1.0, 0),
     figure("ms", "first ack ms", 1.0, 0),
     figure("store_mib", "store MiB", 1.0, 0),
     figure("rss_mib", "resident MiB", 1.0, 1),
@@ -120,6 +126,8 @@ pub fn of(result: &RunResult) -> BTreeMap<String, f64> {
             ("context_switches_per_message", Some(broker.context_switches)),
             ("write_bytes_per_message", Some(broker.write_bytes)),
             ("fdatasyncs_per_message", broker.fdatasyncs),
+            ("syscalls_per_message", broker.syscalls),
+            ("allocations_per_message", broker.allocations),
         ];
         for (name, count) in counts {
             if let (Some(count), Some(each)) = (count, each) {

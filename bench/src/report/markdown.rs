@@ -61,7 +61,9 @@ pub fn facts(report: &Report) -> Vec<(String, String)> {
     let mut facts = report.machine.clone();
     facts.push((
         "replication".into(),
-        report.scenario.replication.join(", ") + " (single: ASYNC_MASTER without a slave)",
+        report.scenario.replication.iter().map(|mode| mode.name()).collect::<Vec<_>>().join(", ")
+            + " (single: ASYNC_MASTER without a slave; async-slave, sync-slave: ASYNC_MASTER, SYNC_MASTER with one slave on the \
+               same machine, which flushes as its master does and whose CPU counts)",
     ));
     facts.extend(report.sides.iter().map(|side| (side.name.clone(), side.version.clone())));
     facts

@@ -106,9 +106,10 @@ impl Report {
                     label += &format!(", {flush}");
                 }
                 if self.scenario.replication.len() > 1 {
-                    label += &format!(", {replication}");
+                    label += &format!(", {}", replication.name());
                 }
-                let (step, flush, replication) = (step.name.clone(), flush.clone(), replication.clone());
+                let (step, flush) = (step.name.clone(), flush.clone());
+                let replication = replication.name().to_owned();
                 rows.push(Row { step, flush, replication, label });
             }
         }

@@ -8,12 +8,12 @@ use client::Broker;
 use protocol::message::Record;
 
 use crate::cli::{Drain, as_given};
-use crate::fdatasyncs::Fdatasyncs;
+use crate::counts::Counting;
 use crate::histogram;
 use crate::machine::{self, Others, Usage};
 use crate::outcome::{Outcome, usage_keys};
 use crate::ranges::{Batch, Manner, QueueRange, Ranges};
-use crate::result::{BrokerUse, RunResult};
+use crate::result::RunResult;
 use crate::series::Series;
 use crate::stop;
 
@@ -37,8 +37,8 @@ pub fn measure(arguments: &Drain) -> Result<Outcome, String> {
     stop::listen();
     let (series, mut latency, mut messages, mut bytes) = (Series::new(1), histogram::new(3), 0u64, 0u64);
     let mut part = series.part();
-    let fdatasyncs = Fdatasyncs::watch(&arguments.pid);
-    let syncs = fdatasyncs.count(&mut broker);
+    let counting = Counting::watch(&arguments.pid, arguments.count_calls);
+    let counts = counting.now(&mut broker);
     let before = Usage::now(&arguments.pid, Others::now(&arguments.pid));
     let begun = Instant::now();
     let is_whole = ranges.read_all(|batch| {
@@ -52,7 +52,7 @@ pub fn measure(arguments: &Drain) -> Result<Outcome, String> {
     })?;
     let took = begun.elapsed();
     let after = Usage::without_others(&arguments.pid);
-    let syncs = fdatasyncs.count(&mut broker).zip(syncs).map(|(after, before)| after.saturating_sub(before));
+    let counts = counting.now(&mut broker).since(counts);
     let after = after.with_others(Others::now(&arguments.pid));
     part.finish(took.as_nanos() as u64);
     let seconds = took.as_secs_f64().max(1e-9);
@@ -68,7 +68,7 @@ pub fn measure(arguments: &Drain) -> Result<Outcome, String> {
         percentiles: histogram::curve(&latency),
         histogram: (!latency.is_empty()).then(|| histogram::encode(&latency)).flatten(),
         series: series.into_seconds(),
-        broker: used.broker.map(|broker| BrokerUse { fdatasyncs: syncs, ..broker }),
+        broker: used.broker.map(|broker| broker.with(counts)),
         loader: used.loader,
         others_cpu_percent: used.others_cpu_percent,
         complete: is_whole,

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use client::{BatchMessage, Broker, Error, Properties, Send, TopicSpec};
 
 use crate::cli::{Fill, as_given};
-use crate::fdatasyncs::Fdatasyncs;
+use crate::counts::Counting;
 use crate::machine::{self, Others, Usage};
 use crate::outcome::{Outcome, usage_keys};
 use crate::recorder::Failure;
-use crate::result::{BrokerUse, RunResult};
+use crate::result::RunResult;
 use crate::stamp;
 use crate::stop;
 
@@ -30,8 +30,8 @@ pub fn measure(arguments: &Fill) -> Result<Outcome, String> {
     let message = BatchMessage { flag: 0, properties: Properties::new(), body: &body };
     let messages = vec![message; arguments.batch as usize];
     stop::listen();
-    let fdatasyncs = Fdatasyncs::watch(&arguments.pid);
-    let syncs = fdatasyncs.count(&mut broker);
+    let counting = Counting::watch(&arguments.pid, false);
+    let counts = counting.now(&mut broker);
     let before = Usage::now(&arguments.pid, Others::now(&arguments.pid));
     let begun = Instant::now();
     let (mut left, mut queue, mut busy, mut errors) = (arguments.messages, 0, 0, BTreeMap::new());
@@ -51,7 +51,7 @@ pub fn measure(arguments: &Fill) -> Result<Outcome, String> {
     }
     let seconds = begun.elapsed().as_secs_f64().max(1e-9);
     let after = Usage::without_others(&arguments.pid);
-    let syncs = fdatasyncs.count(&mut broker).zip(syncs).map(|(after, before)| after.saturating_sub(before));
+    let counts = counting.now(&mut broker).since(counts);
     let after = after.with_others(Others::now(&arguments.pid));
     let stored = arguments.messages - left;
     let used = after.since(&before, stored, &arguments.pid);
@@ -64,7 +64,7 @@ pub fn measure(arguments: &Fill) -> Result<Outcome, String> {
         bad: busy,
         errors,
         rate: stored as f64 / seconds,
-        broker: used.broker.map(|broker| BrokerUse { fdatasyncs: syncs, ..broker }),
+        broker: used.broker.map(|broker| broker.with(counts)),
         loader: used.loader,
         others_cpu_percent: used.others_cpu_percent,
         complete: left == 0,
