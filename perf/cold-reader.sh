@@ -18,7 +18,7 @@ RUN=$WORK/cold
 # Without its flag and its broker the reader ends too.
 trap 'rm -f "$RUN/reading"; [ -n "$PIDS" ] && stop KILL; [ -n "$READER" ] && wait "$READER"; rm -rf "$RUN"' EXIT
 rm -rf "$RUN"; mkdir -p "$RUN"; PORT=$(free_port); NS_PORT=$((PORT + 5))
-start ringmq ASYNC_FLUSH || fail "the broker does not start"
+start ASYNC_FLUSH || fail "the broker does not start"
 "$MQBENCH" fill --broker "$BROKER" --topic Old --messages "$MESSAGES" > "$RUN/fill" 2>&1 || fail "filling: $(tail -n 3 "$RUN/fill")"
 
 pick() { sed -n 's/^RESULT //p' "$2" | tr ' ' '\n' | grep -E "^($1)=" | tr '\n' ' '; } # KEYS FILE

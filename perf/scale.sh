@@ -4,7 +4,7 @@
 # See README.md.
 set -uo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-TOPICS=${TOPICS:-5000} QUEUES=${QUEUES:-4} CONNECTIONS=${CONNECTIONS:-10000} MESSAGES=${MESSAGES:-10000000} BODY=${BODY:-128}
+TOPICS=${TOPICS:-50000} QUEUES=${QUEUES:-4} CONNECTIONS=${CONNECTIONS:-10000} MESSAGES=${MESSAGES:-10000000} BODY=${BODY:-128}
 TARGET=${CARGO_TARGET_DIR:-$HERE/../target}
 BIN=${RINGMQ_BIN_DIR:-$TARGET/release} MQBENCH=${MQBENCH:-$TARGET/release/mqbench}
 WORK=${PERF_WORK_DIR:-$HERE/../.cache/perf}; mkdir -p "$WORK"; WORK=$(cd "$WORK" && pwd)
@@ -25,7 +25,7 @@ state() { # NAME: what the process holds now
   say "$1: rss_kib=$(memory_kib VmRSS) anon_kib=$(memory_kib RssAnon) descriptors=$(ls "/proc/$PIDS/fd" | wc -l) mappings=$(wc -l < "/proc/$PIDS/maps")"
 }
 idle() { local before; before=$(cpu_ms); sleep 10; say "$1: idle cpu_ms_a_second=$(awk "BEGIN { print ($(cpu_ms) - $before) / 10 }")"; }
-begin() { start ringmq ASYNC_FLUSH || fail "$1: the broker does not start"; }
+begin() { start ASYNC_FLUSH || fail "$1: the broker does not start"; }
 end() { stop "$1" || fail "the broker does not end"; }
 again() { begin "$1"; say "$1: $(tr ' ' '\n' < "$RUN/first-ack" | grep -m 1 '^ms=')"; }
 # told NAME KEYS STATUS: of the RESULT line in RUN/load the pairs with exactly these keys; ends all when mqbench failed.
