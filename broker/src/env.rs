@@ -73,6 +73,8 @@ pub struct Env {
     pub registration: crate::registrar::Registration,
     /// Where a slave's master is.
     pub master: crate::master::MasterPlace,
+    /// Progress committed on a slave, for its master.
+    pub own_commits: crate::own_commits::OwnCommits,
     /// This broker's ends of replication.
     pub replicas: crate::replicas::Replicas,
     /// When this process began, ms.

@@ -26,6 +26,7 @@ pub mod metadata;
 pub mod offload;
 pub mod offsets;
 pub mod options;
+pub mod own_commits;
 pub mod process;
 pub mod registrar;
 pub mod replicas;

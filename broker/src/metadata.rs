@@ -3,8 +3,9 @@
 //!
 //! Owns one ordinary thread and its connection to the master; must not touch a shard: what it reads becomes letters to
 //! the shards that own it, which keep it durable as they do their own. A round begins as soon as the master's place is
-//! known and again every ten seconds, as Java's slaves do, whose requests these are: 21, 43, 45, 201. Every name and
-//! number is checked here; what no table of ours could hold is left out.
+//! known and again every `haCopyTablesInterval`, as Java's slaves do, whose requests these are: 21, 43, 45, 201. Every name and
+//! number is checked here; what no table of ours could hold is left out. The other way goes only progress that groups
+//! committed here while their master was away.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,11 +13,13 @@ use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use protocol::FieldWriter;
 use protocol::body::{
     Body, ConsumerOffsetTable, DelayOffsetTable, SubscriptionGroupWrapper, TopicConfigSerializeWrapper,
 };
 use protocol::code::{request, response};
 use protocol::command::HeaderForm;
+use protocol::header::{GetMaxOffsetHeader, UpdateConsumerOffsetHeader};
 use protocol::topic as names;
 use remoting::blocking::{Answer, Channel};
 
@@ -27,6 +30,7 @@ use crate::home::Progress;
 use crate::master::Master;
 use crate::mesh::{Copied, ToShard};
 use crate::offsets::Committed;
+use crate::own_commits::Commits;
 use crate::topics::{QUEUES_MAX, TopicSnapshot};
 
 /// Java's slaves wait as long for each answer.
@@ -128,13 +132,22 @@ impl Copier {
     }
 
     fn ask(&mut self, address: &str, code: i32) -> Result<Answer, Failure> {
+        self.ask_with(address, code, |_| {})
+    }
+
+    fn ask_with(
+        &mut self,
+        address: &str,
+        code: i32,
+        fields: impl FnOnce(&mut FieldWriter<'_>),
+    ) -> Result<Answer, Failure> {
         if self.channel.as_mut().is_none_or(|channel| !channel.is_alive()) {
             let timeout = Duration::from_millis(self.env.options.connect_timeout_ms);
             self.channel = Some(Channel::connect(address, timeout)?);
             self.progress.clear();
         }
         let Some(channel) = &mut self.channel else { return Err("no connection".into()) };
-        Ok(channel.call(code, HeaderForm::Json, |_| {}, &[], ANSWER_TIMEOUT)?)
+        Ok(channel.call(code, HeaderForm::Json, fields, &[], ANSWER_TIMEOUT)?)
     }
 
     fn topics(&mut self, address: &str) -> Result<(), Failure> {
@@ -183,7 +196,11 @@ impl Copier {
 
     fn progress(&mut self, address: &str) -> Result<(), Failure> {
         let answer = self.ask(address, request::GET_ALL_CONSUMER_OFFSET)?;
-        let table = ConsumerOffsetTable::from_json(body(&answer)?)?.offset_table;
+        let mut table = ConsumerOffsetTable::from_json(body(&answer)?)?.offset_table;
+        let mut untold = self.env.own_commits.take();
+        let told = self.tell(address, &mut untold, &mut table);
+        self.env.own_commits.put_back(untold);
+        told?;
         let mut left_out = LeftOut::new("progress entries");
         let shards = self.env.shards();
         let mut letters: Vec<Vec<Committed>> = vec![Vec::new(); shards];
@@ -218,6 +235,49 @@ impl Copier {
         }
         left_out.say(address);
         self.progress = table;
+        Ok(())
+    }
+
+    /// Tells the master what groups committed here while they could not at the master: whoever reads there next must not
+    /// read it all again. Only onwards, and never beyond the end of the master's queue. What was told leaves `commits`
+    /// and counts in the master's `table`.
+    fn tell(&mut self, address: &str, commits: &mut Commits, table: &mut Progress) -> Result<(), Failure> {
+        let mut refused = LeftOut::new("commits of this slave");
+        while let Some(((key, queue_id), queue_offset)) = commits.first_key_value() {
+            let (key, queue_id, queue_offset) = (key.clone(), *queue_id, *queue_offset);
+            let known = table.get(&key).and_then(|queues| queues.get(&queue_id)).copied();
+            if known.is_none_or(|known| known < queue_offset)
+                && let Some((topic, group)) = ConsumerOffsetTable::split_key(&key)
+            {
+                let header = GetMaxOffsetHeader { topic: topic.into(), queue_id };
+                let answer = self.ask_with(address, request::GET_MAX_OFFSET, |fields| header.encode(fields))?;
+                let max = answer.command().fields.get("offset").and_then(|text| text.parse::<i64>().ok());
+                let commit_offset = queue_offset.min(max.unwrap_or(0));
+                if let Err(error) = body(&answer) {
+                    refused.add(&key, &error.to_string());
+                } else if known.unwrap_or(0) < commit_offset {
+                    let (topic, consumer_group) = (topic.into(), group.into());
+                    let header = UpdateConsumerOffsetHeader { consumer_group, topic, queue_id, commit_offset };
+                    let code = request::UPDATE_CONSUMER_OFFSET;
+                    let answer = self.ask_with(address, code, |fields| header.encode(fields))?;
+                    match body(&answer) {
+                        Ok(_) => {
+                            tracing::info!(
+                                key,
+                                queue_id,
+                                before = known,
+                                now = commit_offset,
+                                "the master is told of progress made here"
+                            );
+                            table.entry(key.clone()).or_default().insert(queue_id, commit_offset);
+                        }
+                        Err(error) => refused.add(&key, &error.to_string()),
+                    }
+                }
+            }
+            commits.remove(&(key, queue_id));
+        }
+        refused.say(address);
         Ok(())
     }
 
@@ -278,13 +338,7 @@ impl LeftOut {
 
     fn say(&self, master: &str) {
         if self.count > 0 {
-            tracing::warn!(
-                master,
-                "{} {} of the master are left out, the first is {}",
-                self.count,
-                self.what,
-                self.first
-            );
+            tracing::warn!(master, "{} {} are left out, the first is {}", self.count, self.what, self.first);
         }
     }
 }

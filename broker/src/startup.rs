@@ -31,6 +31,7 @@ use crate::mesh::{TableChange, ToShard};
 use crate::metadata;
 use crate::offload::Offload;
 use crate::options::BrokerOptions;
+use crate::own_commits::OwnCommits;
 use crate::registrar::{self, Registration};
 use crate::replicas::Replicas;
 use crate::service::BrokerService;
@@ -135,6 +136,7 @@ pub fn start(mut options: BrokerOptions) -> Result<Running, StartError> {
         holds: AtomicU64::new(0),
         offload: Offload::start().map_err(io("cannot start threads"))?,
         stopping: AtomicBool::new(false),
+        own_commits: OwnCommits::default(),
         replicas: Replicas::default(),
         registration: Registration::default(),
         master: MasterPlace::new(options.replication.master_address.clone().filter(|_| options.is_slave())),

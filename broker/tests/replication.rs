@@ -119,6 +119,42 @@ fn a_held_pull_at_the_slave_wakes_with_the_copy() {
 }
 
 #[test]
+fn what_is_committed_at_the_slave_reaches_a_master_that_comes_back() {
+    let mut master = TestBroker::start("master", "flushDiskType=SYNC_FLUSH");
+    let slave = slave_of(&master, "");
+    let mut client = master.client();
+    let mut sent = [Vec::new(), Vec::new()];
+    send(&mut client, 5, &mut sent);
+    await_read(&slave, 1, &sent[1]);
+    const COMMIT: i32 = 15;
+    let at = |queue_id: &'static str| [("consumerGroup", "g"), ("topic", "T"), ("queueId", queue_id)];
+    let commit = |client: &mut Client, queue_id, offset: &'static str| {
+        let answer = client.call(COMMIT, &[&at(queue_id)[..], &[("commitOffset", offset)]].concat(), &[]);
+        assert_eq!(answer.code, 0, "{answer:?}");
+    };
+    commit(&mut client, "0", "4");
+    commit(&mut client, "1", "1");
+    let mut copy = slave.client();
+    eventually("copied", || copy.call(14, &at("0"), &[]).field("offset").to_owned(), |offset| offset == "4");
+    eventually("copied", || copy.call(14, &at("1"), &[]).field("offset").to_owned(), |offset| offset == "1");
+    master.kill();
+    // Forwards on one queue, backwards on another, beyond the end on a third.
+    commit(&mut copy, "1", "3");
+    commit(&mut copy, "0", "2");
+    commit(&mut copy, "2", "77");
+    master.start_again();
+    let mut client = master.client();
+    eventually("told", || client.call(14, &at("1"), &[]).field("offset").to_owned(), |offset| offset == "3");
+    assert_eq!(client.call(14, &at("0"), &[]).field("offset"), "4", "only onwards");
+    assert_eq!(client.call(14, &at("2"), &[]).field("offset"), "0", "not beyond the end");
+    eventually(
+        "the master's counts",
+        || copy.call(14, &at("0"), &[]).field("offset").to_owned(),
+        |offset| offset == "4",
+    );
+}
+
+#[test]
 fn only_the_master_delivers_what_was_delayed() {
     let master = TestBroker::start("master", "messageDelayLevel=1s 2s");
     let slave = slave_of(&master, "messageDelayLevel=1s 2s");

@@ -2,6 +2,7 @@
 //!
 //! Runs on the shard that owns the queue.
 
+use protocol::body::ConsumerOffsetTable;
 use protocol::code::response;
 use protocol::header::{QueryConsumerOffsetHeader, UpdateConsumerOffsetHeader};
 
@@ -78,6 +79,10 @@ pub fn update(core: &mut Core, call: &Call<'_>) -> Handled {
     at_owner!(core, &header.topic, header.queue_id);
     check(core, &header.topic, &header.consumer_group, header.queue_id)?;
     let before = core.progress.commit(&header.consumer_group, &header.topic, header.queue_id, header.commit_offset);
+    if core.env.options.is_slave() {
+        let key = ConsumerOffsetTable::key(&header.topic, &header.consumer_group);
+        core.env.own_commits.note(key, header.queue_id, header.commit_offset);
+    }
     if let Some(before) = before.filter(|before| *before > header.commit_offset) {
         tracing::warn!(
             group = &*header.consumer_group, topic = &*header.topic, queue_id = header.queue_id, peer = %call.peer,
