@@ -153,6 +153,11 @@ impl Progress {
         self.followed.iter().map(|end| end.load(Ordering::SeqCst)).min().unwrap_or(i64::MAX)
     }
 
+    /// Up to where a shard of a slave has followed the log; before its first step that is where recovery ended.
+    pub(crate) fn followed_by(&self, shard: usize) -> i64 {
+        self.followed.get(shard).map_or(0, |end| end.load(Ordering::SeqCst))
+    }
+
     /// A shard of a slave has followed the log up to `end`.
     pub(crate) fn set_followed(&self, shard: usize, end: i64) {
         if let Some(followed) = self.followed.get(shard) {

@@ -267,6 +267,54 @@ fn a_checkpoint_waits_for_the_shards_to_follow() {
     slave.kill();
 }
 
+/// What was received before a shard's thread ran is followed, and a cut from before is carried out.
+#[test]
+fn a_shard_that_begins_late_misses_nothing() {
+    let master_dir = Dir::new("late-master");
+    let mut rig = master(master_dir.path(), &messages(30));
+    let log = log_bytes(&rig);
+    let dir = Dir::new("late-slave");
+    let options = slave_options(dir.path());
+    {
+        let mut slave = full_slave(&dir, &log[..boundaries(&log)[20] as usize], 1);
+        slave.turn();
+        drop(slave.stop());
+    }
+    let opened = engine::open(options.clone()).expect("opened");
+    opened.mark_running().expect("marked");
+    let mut receiver = opened.shared.receiver().expect("a slave");
+    feed(&mut receiver, &log[..boundaries(&log)[25] as usize], 500).expect("taken");
+    let to = boundaries(&log)[10];
+    let cut = std::thread::spawn(move || {
+        let result = receiver.cut_to(to);
+        (receiver, result)
+    });
+    // The cut takes the end back before it asks the shards.
+    while opened.shared.watermark() > to {
+        std::thread::yield_now();
+    }
+    let mut slave = Rig::from_opened(opened);
+    slave.until("the cut", |_| cut.is_finished());
+    let (mut receiver, result) = cut.join().expect("no panic");
+    assert_eq!(result, Ok(to));
+    assert_eq!(slave.shared.dispatched(), to);
+    feed(&mut receiver, &log, 500).expect("taken");
+    settle(&mut slave);
+    assert_eq!(contents(&mut slave), contents(&mut rig));
+    drop(receiver);
+    drop(slave.stop());
+    let opened = engine::open(options).expect("opened");
+    opened.mark_running().expect("marked");
+    let mut receiver = opened.shared.receiver().expect("a slave");
+    rig.send_ok(&msg("A", 1, "more"));
+    feed(&mut receiver, &log_bytes(&rig), 500).expect("taken");
+    let mut slave = Rig::from_opened(opened);
+    settle(&mut slave);
+    assert_eq!(contents(&mut slave), contents(&mut rig));
+    drop(receiver);
+    drop(slave.stop());
+}
+
 /// A store that shuts down while a cut waits for its shards does not hang, and neither does the receiver.
 #[test]
 fn a_cut_ends_with_the_store() {

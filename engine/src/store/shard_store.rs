@@ -148,10 +148,11 @@ impl<A> ShardStore<A> {
             expire_from: 0,
             expired_log_min: core.segments.log_min(),
             closed: false,
-            followed: core.tail.watermark(),
+            followed: core.progress.followed_by(shard),
             followed_to_see: -1,
             follow_stopped: false,
-            reshaped: core.reshape.announced(),
+            // What was received or cut before this shard began is still to be followed.
+            reshaped: 0,
             shared,
             core,
             _one_thread: PhantomData,

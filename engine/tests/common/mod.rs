@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use engine::{
-    FlushMode, Get, GetResult, LogRange, PreparePolicy, PutMessage, PutOutcome, PutRefused, PutStatus, RecoveryReport,
-    ShardStore, Shared, StoreOptions, TagFilter, open, owner,
+    FlushMode, Get, GetResult, LogRange, Opened, PreparePolicy, PutMessage, PutOutcome, PutRefused, PutStatus,
+    RecoveryReport, ShardStore, Shared, StoreOptions, TagFilter, open, owner,
 };
 use protocol::message::{Record, tags_code};
 
@@ -120,14 +120,19 @@ impl Rig {
     pub fn try_open(options: StoreOptions) -> Result<Self, engine::OpenError> {
         let opened = open(options)?;
         opened.mark_running()?;
-        Ok(Self {
+        Ok(Self::from_opened(opened))
+    }
+
+    /// The shards begin now.
+    pub fn from_opened(opened: Opened) -> Self {
+        Self {
             shared: opened.shared,
             stores: opened.shards.into_iter().map(|seed| seed.into_store()).collect(),
             report: opened.report,
             outcomes: Vec::new(),
             arrivals: Vec::new(),
             next_ack: 0,
-        })
+        }
     }
 
     pub fn store(&mut self, topic: &str, queue_id: u32) -> &mut ShardStore<u64> {
