@@ -45,6 +45,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "shard",
             "config",
             "engine",
+            "replication",
             "flate2",
             "foldhash",
             "imbl",
