@@ -44,6 +44,8 @@ fn has_no_body(code: i32) -> bool {
             | request::GET_ALL_CONSUMER_OFFSET
             | request::GET_ALL_DELAY_OFFSET
             | request::GET_ALL_SUBSCRIPTIONGROUP_CONFIG
+            | request::GET_TOPIC_STATS_INFO
+            | request::GET_CONSUME_STATS
     )
 }
 
@@ -110,6 +112,8 @@ pub fn handle(core: &mut Core, call: &Call<'_>) -> Handled {
         request::GET_ALL_SUBSCRIPTIONGROUP_CONFIG => home(core, call, group_admin::get_all),
         request::GET_ALL_CONSUMER_OFFSET => home(core, call, copy_tables::progress),
         request::GET_ALL_DELAY_OFFSET => copy_tables::delay(core, call),
+        request::GET_TOPIC_STATS_INFO => home(core, call, topic_stats::handle),
+        request::GET_CONSUME_STATS => home(core, call, consume_stats::handle),
         request::GET_BROKER_HA_STATUS => ha_status::handle(core, call),
         request::GET_BROKER_RUNTIME_INFO => home(core, call, runtime_info::handle),
         code => Err(Refusal::new(response::REQUEST_CODE_NOT_SUPPORTED, not_supported(code))),

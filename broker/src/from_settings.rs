@@ -64,7 +64,7 @@ pub fn options(settings: &BrokerSettings, config_text: String) -> Result<BrokerO
         delay_interval_ms: i64::try_from(settings.store.delay_offset_flush_interval_ms).unwrap_or(i64::MAX),
         query_max: settings.store.query_messages_max,
         unique_query_max: settings.store.query_unique_messages_max,
-        memory_distance_bytes: TransferLimits::default().memory_distance_bytes,
+        memory_distance_bytes: memory_distance_bytes(&settings.store),
         config_dir: settings.store.config_dir.clone(),
         config_file: settings.config_file.clone(),
         store: store(settings),
@@ -122,6 +122,7 @@ fn store(broker: &BrokerSettings) -> StoreOptions {
         memory_count: settings.transfer_count_max_memory,
         disk_bytes: settings.transfer_size_max_disk,
         disk_count: settings.transfer_count_max_disk,
+        memory_distance_bytes: memory_distance_bytes(settings),
         ..TransferLimits::default()
     };
     options.retention = RetentionOptions {
@@ -138,6 +139,11 @@ fn store(broker: &BrokerSettings) -> StoreOptions {
     options.index =
         IndexConfig { enable: settings.index_enable, slots: settings.index_slots, entries: settings.index_entries };
     options
+}
+
+/// Bytes behind the log's end that count as in memory.
+fn memory_distance_bytes(settings: &StoreSettings) -> i64 {
+    engine::io::physical_memory_bytes() / 100 * i64::from(settings.memory_percent)
 }
 
 /// The address a key names, whether written as one or as a host name.

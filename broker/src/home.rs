@@ -15,6 +15,7 @@ use remoting::net::ConnId;
 
 use crate::call::{Forwarded, Refusal};
 use crate::clients::{ClientRegistry, GroupChange};
+use crate::consumption::Consumption;
 use crate::core::Core;
 use crate::counters::{Samples, Totals};
 use crate::env::Env;
@@ -68,6 +69,8 @@ pub struct Home {
     pub locks: LockTable,
     /// Rates for request 28.
     pub samples: Samples,
+    /// How fast groups consume.
+    pub consumption: Consumption,
     /// Progress of all groups, as gathered.
     pub progress: Arc<Progress>,
     writer: TableWriter,
@@ -96,6 +99,7 @@ impl Home {
             clients: ClientRegistry::default(),
             locks,
             samples: Samples::default(),
+            consumption: Consumption::default(),
             progress: Arc::new(tables.progress),
             writer,
             writes: [WriteState::default(); 4],
@@ -338,10 +342,14 @@ impl Home {
         if changes.is_empty() {
             return;
         }
+        let now_ms = shard::now_ms();
         let progress = Arc::make_mut(&mut self.progress);
         for change in changes {
             match change.queue_offset {
                 Some(queue_offset) => {
+                    if let Some(before) = progress.get(&change.key).and_then(|queues| queues.get(&change.queue_id)) {
+                        self.consumption.moved(&change.key, *before, queue_offset, now_ms);
+                    }
                     progress.entry(change.key).or_default().insert(change.queue_id, queue_offset);
                 }
                 None => {
@@ -451,6 +459,7 @@ impl Home {
         }
         if now_ms - self.sample_at_ms >= SAMPLE_MS {
             self.sample_at_ms = now_ms;
+            self.consumption.sweep(now_ms);
             self.samples.take(Totals::sum(now_ms, &self.env.counters), local_day(now_ms));
         }
     }

@@ -9,6 +9,7 @@
 
 pub mod call;
 pub mod clients;
+pub mod consumption;
 pub mod core;
 pub mod counters;
 pub mod delay;
@@ -34,6 +35,7 @@ pub mod response_code;
 pub mod role;
 pub mod service;
 pub mod startup;
+pub mod survey;
 pub mod tables;
 pub mod topics;
 

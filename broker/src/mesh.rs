@@ -14,6 +14,7 @@ use remoting::net::{AcceptedFd, ConnId};
 use crate::call::{Forwarded, ReplyTo};
 use crate::groups::GroupSnapshot;
 use crate::offsets::Committed;
+use crate::survey::Survey;
 use crate::tables::Ticket;
 use crate::topics::TopicSnapshot;
 
@@ -47,6 +48,8 @@ pub enum ToShard {
     Close(ConnId),
     /// The table writer finished (home only).
     TablesWritten { ticket: Ticket, result: Result<(), String> },
+    /// A question about queues of several shards.
+    Survey(Box<Survey>),
     /// No new work; held pulls are answered, progress is exported.
     Stop,
     /// Every other shard has ended: write the tables and end (home only).
@@ -59,6 +62,7 @@ impl ToShard {
         256 + match self {
             ToShard::Request(forwarded) => forwarded.frame.len(),
             ToShard::Reply(reply) => reply.bytes.len(),
+            ToShard::Survey(survey) => survey.weight(),
             ToShard::Put(put) => put.body.len() + put.properties.len(),
             _ => 0,
         }

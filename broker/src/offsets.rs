@@ -34,6 +34,11 @@ impl OffsetTable {
         self.groups.get(group)?.get(topic)?.get(&queue_id).copied()
     }
 
+    /// The topics a group committed an offset on here.
+    pub fn topics(&self, group: &str) -> impl Iterator<Item = &str> {
+        self.groups.get(group).into_iter().flat_map(|topics| topics.keys()).map(String::as_str)
+    }
+
     /// How many offsets are remembered.
     pub fn len(&self) -> usize {
         self.len

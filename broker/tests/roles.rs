@@ -87,6 +87,25 @@ fn a_slave_corrects_offsets_only_if_told_so() {
 }
 
 #[test]
+fn who_lags_is_sent_to_a_slave_if_that_is_allowed() {
+    for (lines, suggested) in [
+        ("slaveReadEnable=true\naccessMessageInMemoryMaxRatio=0", "1"),
+        ("slaveReadEnable=true", "0"),
+        ("accessMessageInMemoryMaxRatio=0", "0"),
+    ] {
+        let master = TestBroker::start("master", lines);
+        let mut client = master.client();
+        for body in ["x", "y"] {
+            assert_eq!(client.send("T", 0, body).code, 0);
+        }
+        // Makes the group, whose slave is broker 1.
+        client.pull("g", "T", 0, 0, 0, 0);
+        let answer = client.pull("g", "T", 0, 0, 0, 0);
+        assert_eq!((answer.code, answer.field("suggestWhichBrokerId")), (0, suggested), "{lines}: {answer:?}");
+    }
+}
+
+#[test]
 fn a_master_gives_its_tables_away_on_both_ports() {
     let master = TestBroker::start("master", "");
     let mut client = master.client();

@@ -177,6 +177,9 @@ pub struct StoreSettings {
     /// maxTransferCountOnMessageInDisk
     pub transfer_count_max_disk: usize,
 
+    /// accessMessageInMemoryMaxRatio, percent of the host's memory
+    pub memory_percent: u8,
+
     /// messageIndexEnable
     pub index_enable: bool,
     /// maxHashSlotNum
@@ -312,6 +315,7 @@ impl StoreSettings {
             transfer_count_max_memory: size("maxTransferCountOnMessageInMemory"),
             transfer_size_max_disk: size("maxTransferBytesOnMessageInDisk"),
             transfer_count_max_disk: size("maxTransferCountOnMessageInDisk"),
+            memory_percent: number("accessMessageInMemoryMaxRatio") as u8,
             index_enable: values.boolean("messageIndexEnable"),
             index_slots: number("maxHashSlotNum") as u32,
             index_entries: number("maxIndexNum") as u32,

@@ -13,7 +13,7 @@ mod turn;
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use engine::{LogRange, PutMessage, PutOutcome, ShardStore};
@@ -100,6 +100,8 @@ pub struct Core {
     pub room: Room,
     /// Scratch for replies.
     pub ranges: Vec<LogRange>,
+    /// Questions on their way that began here.
+    pub surveys: Arc<AtomicUsize>,
     port: Rc<MeshPort<ToShard>>,
     out: Vec<VecDeque<ToShard>>,
     out_bytes: Vec<usize>,
@@ -149,6 +151,7 @@ impl Core {
             sent: SendReplies::new(env.options.advertised, &env.options.region, env.options.trace_on),
             room: Room::default(),
             ranges: Vec::new(),
+            surveys: Arc::default(),
             port,
             out: (0..shards).map(|_| VecDeque::new()).collect(),
             out_bytes: vec![0; shards],

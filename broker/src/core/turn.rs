@@ -139,6 +139,7 @@ impl Core {
                     }
                 }
             }
+            ToShard::Survey(survey) => self.survey(survey),
             ToShard::Stop => self.stop(),
             ToShard::Finish => self.finishing = true,
         }

@@ -4,6 +4,7 @@
 //! the shard that owns what they touch and pass a request on when that is another one.
 
 pub mod client_manage;
+pub mod consume_stats;
 pub mod consumer_offset;
 pub mod copy_tables;
 pub mod group_admin;
@@ -16,6 +17,7 @@ pub mod runtime_info;
 pub mod send_back;
 pub mod send_message;
 pub mod topic_admin;
+pub mod topic_stats;
 pub mod view_message;
 
 use std::sync::Arc;

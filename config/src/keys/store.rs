@@ -45,7 +45,7 @@ pub(super) const KEYS: &[Key] = &[
     int_in("maxTransferCountOnMessageInMemory", "32", 1, INT_MAX).important().live("messages a pull returns at most from memory"),
     int_in("maxTransferBytesOnMessageInDisk", "65536", 1, INT_MAX).important().live("bytes a pull returns at most from disk"),
     int_in("maxTransferCountOnMessageInDisk", "8", 1, INT_MAX).important().live("messages a pull returns at most from disk"),
-    int("accessMessageInMemoryMaxRatio", "40").important().accepted("percent of the memory taken as cached", "what lies in the page cache is asked of the kernel"),
+    clamped("accessMessageInMemoryMaxRatio", "40", 0, 100).important().live("percent of this host's memory: what lies further behind the end of the log counts as on disk, and who reads there may be sent to a slave"),
     boolean("messageIndexEnable", true).important().live("index messages by key"),
     int_in("maxHashSlotNum", "5000000", 1, 500_000_000).live("slots of an index file"),
     int_in("maxIndexNum", "20000000", 2, 100_000_000).live("entries of an index file"),
