@@ -199,30 +199,26 @@ impl Core {
 }
 
 #[cfg(test)]
+impl Survey {
+    /// What was found, as handlers get it.
+    pub fn found(question: Question, topics: &[(&str, i32)], parts: Vec<Part>) -> Self {
+        let form = protocol::command::HeaderForm::Json;
+        let to = ReplyTo { conn: remoting::net::ConnId(0), opaque: 0, form, oneway: false };
+        let topics = topics.iter().map(|(name, queues)| ((*name).to_owned(), *queues)).collect();
+        let permit = Permit::take(&Arc::default()).expect("the first");
+        Survey { to, question, topics, parts, place: (0, None), _permit: permit }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
-    fn survey(permit: Permit) -> Survey {
-        let conn = remoting::net::ConnId::default();
-        let form = protocol::command::HeaderForm::Json;
-        let to = ReplyTo { conn, opaque: 0, form, oneway: false };
-        Survey {
-            to,
-            question: Question::Topic,
-            topics: Vec::new(),
-            parts: Vec::new(),
-            place: (0, None),
-            _permit: permit,
-        }
-    }
-
     #[test]
     fn every_queue_is_met_once_by_its_owner() {
-        let taken = Arc::default();
         let topics = [("T", 5), ("none", 0), ("a longer name", 1), ("%RETRY%g", 17)];
         for shards in [1, 2, 3, 4, 7] {
-            let mut survey = survey(Permit::take(&taken).expect("a place"));
-            survey.set_topics(topics.map(|(name, queues)| (name.to_owned(), queues)).into()).expect("few");
+            let mut survey = Survey::found(Question::Topic, &topics, Vec::new());
             let mut met = BTreeSet::new();
             for id in 0..shards {
                 survey.place = (0, None);
@@ -241,12 +237,12 @@ mod tests {
         let taken = Arc::default();
         let mut permits: Vec<Permit> = std::iter::from_fn(|| Permit::take(&taken)).collect();
         assert_eq!(permits.len(), SURVEYS_MAX);
-        let mut survey = survey(permits.pop().expect("many"));
         assert!(Permit::take(&taken).is_none());
+        permits.pop();
+        assert!(Permit::take(&taken).is_some(), "a place is free again");
+        let mut survey = Survey::found(Question::Topic, &[], Vec::new());
         let refusal = survey.set_topics(vec![("A".into(), 65_536), ("B".into(), 1)]).expect_err("too many");
         assert_eq!((refusal.code, refusal.remark.contains("65537 queues of 2 topics")), (1, true), "{refusal:?}");
         assert!(survey.set_topics(vec![("A".into(), 65_536), ("B".into(), -1)]).is_ok());
-        drop(survey);
-        assert!(Permit::take(&taken).is_some(), "a place is free again");
     }
 }

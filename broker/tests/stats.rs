@@ -54,8 +54,11 @@ fn on_shards(name: &str, check: impl Fn(&mut Client, &TestBroker)) {
     }
 }
 
-/// The members of the text, which the order of a map must not change.
-fn consume_stats(client: &mut Client, group: &str, topic: Option<&str>) -> (f64, Vec<(String, i32, OffsetWrapper)>) {
+/// Progress in a queue of a topic.
+type Row = (String, i32, OffsetWrapper);
+
+/// Messages a second and the rows of an answer.
+fn consume_stats(client: &mut Client, group: &str, topic: Option<&str>) -> (f64, Vec<Row>) {
     let mut fields = vec![("consumerGroup", group)];
     fields.extend(topic.map(|topic| ("topic", topic)));
     let answer = client.call(CONSUME_STATS, &fields, &[]);
@@ -144,7 +147,7 @@ fn consume_stats_name_every_queue_of_the_groups_topics() {
         // Rows stand in the order of the queues: by id, then by topic.
         let mut both = [of_t.clone(), of_u.clone()].concat();
         both.sort_by_key(|(topic, queue_id, _)| (*queue_id, topic.clone()));
-        let check = |client: &mut Client, cases: [(Option<&str>, &[(String, i32, OffsetWrapper)]); 5]| {
+        let check = |client: &mut Client, cases: [(Option<&str>, &[Row]); 5]| {
             for (topic, expected) in cases {
                 assert_eq!(consume_stats(client, "g", topic), (0.0, expected.to_vec()), "{topic:?}");
             }

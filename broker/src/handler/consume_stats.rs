@@ -60,7 +60,9 @@ fn consumed(
         .filter(|topic| subscribed.is_none_or(|subscribed| subscribed.contains_key(topic)))
         .filter_map(|topic| core.topics.get(&topic).map(|config| (topic, config.read_queue_nums)))
         .collect();
-    let consume_tps = topics.iter().map(|(topic, _)| home.consumption.rate(group, topic, core.now_ms)).sum();
+    // Not `sum`: of nothing that is −0.0, which travels as such.
+    let rates = topics.iter().map(|(topic, _)| home.consumption.rate(group, topic, core.now_ms));
+    let consume_tps = rates.fold(0.0, |sum, rate| sum + rate);
     (topics, consume_tps)
 }
 
@@ -86,4 +88,31 @@ fn stats(broker_name: &str, survey: &Survey, store_time: impl Fn(i64) -> Option<
         Some((queue, OffsetWrapper { broker_offset: part.end, consumer_offset: part.begin, last_timestamp }))
     });
     ConsumeStats { consume_tps, offset_table: offset_table.collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::survey::Part;
+
+    #[test]
+    fn the_time_is_that_of_the_last_consumed_message() {
+        for (begin, end, physical_offset, expected) in
+            [(0, 0, None, 0), (2, 9, Some(7), 700), (9, 9, None, 0), (2, 9, Some(8), 0), (2, 9, Some(9), 0)]
+        {
+            let parts = vec![Part { topic: 0, queue_id: 3, begin, end, physical_offset }];
+            let question = Question::Group { group: "g".into(), consume_tps: 1.5 };
+            let survey = Survey::found(question, &[("T", 4)], parts);
+            let stats = stats("a", &survey, |physical_offset| match physical_offset {
+                7 => Some(700),
+                8 => Some(-1),
+                _ => None,
+            });
+            let expected = format!(
+                "{{\"consumeTps\":1.5,\"offsetTable\":{{{{\"brokerName\":\"a\",\"queueId\":3,\"topic\":\"T\"}}:\
+                 {{\"brokerOffset\":{end},\"consumerOffset\":{begin},\"lastTimestamp\":{expected}}}}}}}"
+            );
+            assert_eq!(String::from_utf8_lossy(&stats.to_fastjson()), expected);
+        }
+    }
 }

@@ -45,3 +45,25 @@ fn table(broker_name: &str, survey: &Survey, store_time: impl Fn(i64) -> Option<
     });
     TopicStatsTable { offset_table: offset_table.collect() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::survey::Part;
+
+    #[test]
+    fn the_time_is_that_of_the_last_message() {
+        for (begin, end, physical_offset, expected) in
+            [(0, 0, None, 0), (2, 9, Some(7), 700), (9, 9, None, -1), (2, 9, Some(8), -1)]
+        {
+            let parts = vec![Part { topic: 0, queue_id: 3, begin, end, physical_offset }];
+            let survey = Survey::found(Question::Topic, &[("T", 4)], parts);
+            let table = table("a", &survey, |physical_offset| (physical_offset == 7).then_some(700));
+            let expected = format!(
+                "{{\"offsetTable\":{{{{\"brokerName\":\"a\",\"queueId\":3,\"topic\":\"T\"}}:\
+                 {{\"lastUpdateTimestamp\":{expected},\"maxOffset\":{end},\"minOffset\":{begin}}}}}}}"
+            );
+            assert_eq!(String::from_utf8_lossy(&table.to_fastjson()), expected);
+        }
+    }
+}
