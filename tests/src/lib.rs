@@ -6,12 +6,14 @@
 
 pub mod binaries;
 pub mod body;
+pub mod cluster;
 pub mod drain;
 pub mod folder;
 pub mod load;
 pub mod ports;
 pub mod proc_files;
 pub mod process;
+pub mod proxy;
 pub mod raw;
 pub mod recorder;
 pub mod rng;

@@ -44,6 +44,7 @@ public final class Scenario {
         ALL.put("long-poll", LongPoll::new);
         ALL.put("backlog", Backlog::new);
         ALL.put("make-topics", MakeTopics::new);
+        ALL.put("endure", Endure::new);
     }
 
     public static void main(String[] argv) throws Exception {
@@ -62,7 +63,7 @@ public final class Scenario {
         String wanted = argv.length > 0 ? argv[0] : "";
         for (String name : wanted.equals("all") ? ALL.keySet() : java.util.Arrays.asList(wanted.split(","))) {
             // The 5.x lite pull consumer sends LITE_PULL_MESSAGE (361), which no 4.x broker knows; it is run only when asked for.
-            if (wanted.equals("all") && (name.equals("backlog") || name.equals("make-topics") || name.equals("lite-pull") && (!hasLitePull() || Compat.isFive()))) {
+            if (wanted.equals("all") && (name.equals("backlog") || name.equals("make-topics") || name.equals("endure") || name.equals("lite-pull") && (!hasLitePull() || Compat.isFive()))) {
                 continue;
             }
             if (!ALL.containsKey(name)) {
