@@ -46,11 +46,10 @@ fn stored(client: &mut Client, topic: &str, queue_id: i32, offset: i64) -> i64 {
     Record::decode(&answer.body).unwrap_or_else(|error| panic!("{error}: {answer:?}")).store_timestamp
 }
 
-fn on_shards(name: &str, check: impl Fn(&mut Client, &TestBroker)) {
+fn on_shards(name: &str, check: impl Fn(&mut Client)) {
     for shards in [1, 2, 4] {
         let broker = TestBroker::start(name, &format!("shardNums={shards}"));
-        assert!(broker.output().contains("boot success"));
-        check(&mut broker.client(), &broker);
+        check(&mut broker.client());
     }
 }
 
@@ -71,7 +70,7 @@ fn consume_stats(client: &mut Client, group: &str, topic: Option<&str>) -> (f64,
 
 #[test]
 fn topic_stats_name_every_queue_whatever_shard_owns_it() {
-    on_shards("topic-stats", |client, _| {
+    on_shards("topic-stats", |client| {
         create(client, "T", 7, 5);
         for (queue_id, count) in [(0, 3), (1, 1), (4, 2)] {
             send(client, "T", queue_id, count);
@@ -91,7 +90,7 @@ fn topic_stats_name_every_queue_whatever_shard_owns_it() {
 
 #[test]
 fn a_topic_of_many_queues_takes_several_turns() {
-    on_shards("many-queues", |client, _| {
+    on_shards("many-queues", |client| {
         create(client, "Many", 3_000, 3_000);
         send(client, "Many", 2_999, 1);
         let answer = client.call(TOPIC_STATS, &[("topic", "Many")], &[]);
@@ -105,7 +104,7 @@ fn a_topic_of_many_queues_takes_several_turns() {
 
 #[test]
 fn what_is_not_there_is_refused() {
-    on_shards("no-topic", |client, _| {
+    on_shards("no-topic", |client| {
         create(client, "Gone", 2, 2);
         create(client, "Bare", 0, 0);
         assert_eq!(client.call(215, &[("topic", "Gone")], &[]).code, 0);
@@ -127,7 +126,7 @@ fn what_is_not_there_is_refused() {
 
 #[test]
 fn consume_stats_name_every_queue_of_the_groups_topics() {
-    on_shards("consume-stats", |client, _| {
+    on_shards("consume-stats", |client| {
         create(client, "T", 3, 2);
         create(client, "U", 1, 1);
         create(client, "Other", 1, 1);
@@ -168,7 +167,7 @@ fn consume_stats_name_every_queue_of_the_groups_topics() {
 
 #[test]
 fn progress_that_moves_is_consumption() {
-    on_shards("consume-tps", |client, _| {
+    on_shards("consume-tps", |client| {
         create(client, "T", 2, 2);
         send(client, "T", 1, 1);
         commit(client, "g", "T", 1, 100);
@@ -178,4 +177,28 @@ fn progress_that_moves_is_consumption() {
         let found = eventually("a rate", || consume_stats(client, "g", None).0, |rate| *rate > 0.0);
         assert!((10.0..=12.0).contains(&found), "600 messages in 50 to 60 s: {found}");
     });
+}
+
+#[test]
+fn a_restart_changes_no_answer() {
+    let mut broker = TestBroker::start("stats-again", "");
+    let mut client = broker.client();
+    create(&mut client, "T", 3, 3);
+    send(&mut client, "T", 0, 4);
+    send(&mut client, "T", 2, 1);
+    commit(&mut client, "g", "T", 0, 3);
+    let ask = |broker: &TestBroker| {
+        let mut client = broker.client();
+        [(TOPIC_STATS, "topic", "T"), (CONSUME_STATS, "consumerGroup", "g")].map(|(code, name, value)| {
+            let answer = client.call(code, &[(name, value)], &[]);
+            assert_eq!(answer.code, 0, "{answer:?}");
+            answer.text()
+        })
+    };
+    let before = ask(&broker);
+    assert!(before.iter().all(|text| text.contains("\"queueId\":2")), "{before:?}");
+    drop(client);
+    assert!(broker.stop(), "{}", broker.output());
+    broker.start_again();
+    assert_eq!(ask(&broker), before);
 }
