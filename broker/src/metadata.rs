@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use protocol::FieldWriter;
 use protocol::body::{
-    Body, ConsumerOffsetTable, DelayOffsetTable, SubscriptionGroupWrapper, TopicConfigSerializeWrapper,
+    Body, ConsumerOffsetTable, DelayOffsetTable, KvTable, SubscriptionGroupWrapper, TopicConfigSerializeWrapper,
 };
 use protocol::code::{request, response};
 use protocol::command::HeaderForm;
@@ -128,7 +128,18 @@ impl Copier {
         self.topics(address)?;
         self.progress(address)?;
         self.delay(address)?;
-        self.groups(address)
+        self.groups(address)?;
+        self.log_end(address)
+    }
+
+    /// How far the slave lags, for operators: a busy link itself tells only what it brought.
+    fn log_end(&mut self, address: &str) -> Result<(), Failure> {
+        let answer = self.ask(address, request::GET_BROKER_RUNTIME_INFO)?;
+        let table = body(&answer).and_then(|body| Ok(KvTable::from_json(body)?)).unwrap_or_default().table;
+        if let Some(end) = table.get("commitLogMaxOffset").and_then(|text| text.parse::<i64>().ok()) {
+            self.env.replicas.master_ends_at(end.max(0));
+        }
+        Ok(())
     }
 
     fn ask(&mut self, address: &str, code: i32) -> Result<Answer, Failure> {

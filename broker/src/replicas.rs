@@ -50,10 +50,13 @@ impl Replicas {
     /// Begins to serve slaves.
     pub fn start_master(&self, options: &BrokerOptions, store: &Arc<engine::Shared>) -> std::io::Result<()> {
         let keys = &options.replication;
+        // Under a feature of the crate there are more fields.
+        #[allow(clippy::needless_update)]
         let links = MasterOptions {
             heartbeat: Duration::from_millis(keys.heartbeat_interval_ms),
             housekeeping: Duration::from_millis(keys.housekeeping_ms),
             batch: u32::try_from(keys.batch_size).unwrap_or(u32::MAX),
+            links_max: keys.slaves_max,
             ..MasterOptions::default()
         };
         let server = MasterServer::start(options.ha_listen, links, Arc::new(StoreSource::new(store.clone())))?;
@@ -105,6 +108,13 @@ impl Replicas {
             client.set_master(Some(address));
         }
         Ok(())
+    }
+
+    /// Where a slave's master ends, as it says beside the link.
+    pub fn master_ends_at(&self, offset: i64) {
+        if let Some(End::Slave(client)) = &*self.end.lock().unwrap_or_else(PoisonError::into_inner) {
+            client.master_ends_at(offset);
+        }
     }
 
     /// How it stands; `None` before the start and after the stop.

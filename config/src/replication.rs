@@ -36,6 +36,8 @@ pub struct ReplicationSettings {
     pub housekeeping_ms: u64,
     /// haCopyTablesInterval
     pub copy_tables_interval_ms: u64,
+    /// haSlavesMax
+    pub slaves_max: usize,
     /// haTransferBatchSize, bytes
     pub batch_size: usize,
     /// haSlaveFallbehindMax, bytes
@@ -61,6 +63,7 @@ impl ReplicationSettings {
             master_address: master_address.map(str::to_owned),
             heartbeat_interval_ms: number("haSendHeartbeatInterval"),
             housekeeping_ms: number("haHousekeepingInterval"),
+            slaves_max: number("haSlavesMax") as usize,
             copy_tables_interval_ms: number("haCopyTablesInterval"),
             batch_size: number("haTransferBatchSize") as usize,
             fall_behind_max: number("haSlaveFallbehindMax"),

@@ -112,7 +112,7 @@ fn replication_is_read_as_it_is_written() {
     let s = BrokerSettings::from_text(
         "brokerRole=SLAVE\nbrokerId=2\nhaMasterAddress= 10.0.0.1:10912 \nhaInitialSync=lastFile\nhaResync=aside\n\
          slaveReadEnable=true\noffsetCheckInSlave=true\nslaveTimeout=500\nhaSlaveFallbehindMax=1000\n\
-         haTransferBatchSize=65536\nhaCopyTablesInterval=70\nhaSendHeartbeatInterval=100\nhaHousekeepingInterval=900",
+         haTransferBatchSize=65536\nhaCopyTablesInterval=70\nhaSlavesMax=3\nhaSendHeartbeatInterval=100\nhaHousekeepingInterval=900",
     )
     .expect("sound");
     assert_eq!((s.broker_role, s.broker_id), (BrokerRole::Slave, 2));
@@ -121,6 +121,7 @@ fn replication_is_read_as_it_is_written() {
         heartbeat_interval_ms: 100,
         housekeeping_ms: 900,
         copy_tables_interval_ms: 70,
+        slaves_max: 3,
         batch_size: 65_536,
         fall_behind_max: 1_000,
         slave_timeout_ms: 500,

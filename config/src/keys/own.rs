@@ -26,6 +26,7 @@ pub(super) const KEYS: &[Key] = &[
     // Replication.
     choice("haInitialSync", "all", &["all", "lastFile"]).live("what an empty slave copies: all the master keeps, or (as Java) its last commit log file only"),
     choice("haResync", "never", &["never", "aside"]).live("a slave whose log differs from its master's: stop and say so, or set its own files aside and copy anew"),
+    int_in("haSlavesMax", "32", 1, 1_024).live("replication links a master serves at once"),
     int_in("haCopyTablesInterval", "10000", 10, INT_MAX).live("ms between a slave's copies of its master's topics, groups and progress"),
     // Bounds.
     int_in("autoCreateTopicsMax", "10000", 0, 1_000_000).live("topics a broker creates by itself"),
