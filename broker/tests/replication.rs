@@ -170,6 +170,60 @@ fn only_the_master_delivers_what_was_delayed() {
 }
 
 #[test]
+fn a_slave_started_as_master_goes_on_where_its_master_ended() {
+    const DELAYS: &str = "messageDelayLevel=1s 2s";
+    let mut old = TestBroker::start("old", DELAYS);
+    let mut new = slave_of(&old, DELAYS);
+    let mut client = old.client();
+    assert_eq!(client.send("T", 0, "before").code, 0);
+    await_read(&new, 0, &["before".to_owned()]);
+    assert_eq!(client.send_with("T", 0, "delayed", "DELAY\u{1}2\u{2}").code, 0);
+    let link = || runtime(&mut old.client(), "ringmqHaLink_1");
+    eventually("the slave has it all", link, |text| text.contains("lag 0 bytes"));
+    eventually("and its tables", || new.client().call(21, &[], &[]).text(), |text| text.contains("\"T\""));
+    old.kill();
+    assert!(new.stop());
+    new.start_as(&format!("brokerRole=ASYNC_MASTER\n{DELAYS}"));
+    let mut client = new.client();
+    let sent = client.send("T", 0, "after");
+    assert_eq!((sent.code, sent.field("queueOffset")), (0, "1"), "{sent:?}");
+    let all = ["before", "after", "delayed"].map(str::to_owned);
+    await_read(&new, 0, &all);
+    // The old master comes back as slave of the new.
+    let master = format!("haMasterAddress=127.0.0.1:{}", new.port + 1);
+    old.start_as(&format!("brokerRole=SLAVE\nbrokerId=1\n{master}\n{DELAYS}"));
+    await_read(&old, 0, &all);
+    assert_eq!(old.client().send("T", 0, "x").code, 14);
+}
+
+#[test]
+fn a_slave_that_has_what_its_master_lost_says_so_and_copies_anew_only_if_told() {
+    let mut master = TestBroker::start("master", "");
+    let mut slave = slave_of(&master, "");
+    let mut client = master.client();
+    assert_eq!(client.send("T", 0, "lost").code, 0);
+    await_read(&slave, 0, &["lost".to_owned()]);
+    // The master's store is gone; it begins anew with other messages.
+    master.kill();
+    std::fs::remove_dir_all(master.root.join("store")).expect("the master's store");
+    master.start_again();
+    let mut client = master.client();
+    assert_eq!(client.send("T", 0, "anew").code, 0);
+    let state = || runtime(&mut slave.client(), "ringmqHaState");
+    let state = eventually("it is seen", state, |state| state == "ahead" || state == "diverged");
+    let text = runtime(&mut slave.client(), "ringmqHaStateText");
+    assert!(text.contains("haResync=aside"), "{state}: {text}");
+    assert_eq!(slave.client().bodies("T", 0, 0), ["lost"], "and nothing was overwritten");
+    assert!(slave.stop());
+    let lines = format!("brokerRole=SLAVE\nbrokerId=1\nhaMasterAddress=127.0.0.1:{}\nhaResync=aside", master.port + 1);
+    slave.start_as(&lines);
+    await_read(&slave, 0, &["anew".to_owned()]);
+    let aside = std::fs::read_dir(slave.root.join("store")).expect("the store").flatten();
+    let aside: Vec<String> = aside.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    assert!(aside.iter().any(|name| name.starts_with("commitlog.aside-")), "{aside:?}");
+}
+
+#[test]
 fn a_sync_master_tells_who_did_not_confirm() {
     let master = TestBroker::start("master", "brokerRole=SYNC_MASTER\nslaveTimeout=200");
     let mut client = master.client();

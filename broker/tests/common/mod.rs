@@ -94,6 +94,12 @@ impl TestBroker {
         self.process = Some(process);
     }
 
+    /// Starts it again with other lines.
+    pub fn start_as(&mut self, lines: &str) {
+        lines.clone_into(&mut self.lines);
+        self.start_again();
+    }
+
     /// What a broker says that does not start on this port.
     pub fn refused(port: u16, lines: &str) -> String {
         let root = folder("refused");
