@@ -77,6 +77,8 @@ impl<'a> Queues<'a> {
             Ok(_) => first.first().map_or(-1, |unit| unit.physical_offset),
             Err(_) => -1,
         };
+        // A descriptor a queue would end the start of a store with tens of thousands of them.
+        units.release();
         let mut wrong = units.damage().map(str::to_string);
         if units.max_offset() > 0 && (0..self.deleted.until(topic, queue_id)).contains(&first_physical) {
             wrong = Some("its deletion was cut short".to_string());
@@ -126,6 +128,7 @@ impl<'a> Queues<'a> {
                         Err(error) => queue.wrong = Some(format!("it cannot be read: {error}")),
                     }
                 }
+                queue.units.release();
             }
             if let (true, Some(wrong)) = (from_log_start, &queue.wrong) {
                 tracing::warn!(topic, queue_id, wrong, "a consume queue is built again from the commitlog");
@@ -341,5 +344,6 @@ fn place(queue: &mut Recovering, offset: i64, unit: Unit, from_log_start: bool, 
     if queue.units.needs_write_back() {
         queue.units.write_back().map_err(|error| error.to_string())?;
     }
+    queue.units.release();
     Ok(())
 }
