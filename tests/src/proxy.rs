@@ -191,7 +191,11 @@ fn carry(mut from: TcpStream, mut to: TcpStream, way: Way, told: &Told) {
             continue;
         }
         let count = match from.read(&mut buffer) {
-            Ok(0) => break,
+            Ok(0) => {
+                // The other way goes on until its own end.
+                let _ = to.shutdown(Shutdown::Write);
+                return;
+            }
             Ok(count) => count,
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => continue,
             Err(_) => break,

@@ -3,16 +3,14 @@
 //! For each flush mode and each way to flush one store goes through RINGMQ_KILL_CYCLES kills (3 unless said). The moments are random; the
 //! seed is printed and RINGMQ_SEED repeats it. At the end every queue is drained and the checker judges the history.
 
-use std::fs::File;
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use checker::Rule;
 
+use tests::cluster::logs;
 use tests::run::{LoadSpec, Run};
 use tests::suite::{self, env_number};
-use tests::{Case, Outcome, Rng, ServerSpec, folder};
+use tests::{Case, Outcome, Rng, ServerSpec};
 
 /// Acks between two kills at least, so that each cycle has something to lose.
 const ACKS_A_CYCLE: u64 = 200;
@@ -71,32 +69,13 @@ fn lost_tail_is_noticed() -> Outcome {
     run.wait_acked(500, PATIENCE).unwrap_or_else(|problem| panic!("{problem}"));
     server.kill9();
     let mut stopped = run.stop();
-    let wiped = wipe_tail(server.data(), 256 << 10).unwrap_or_else(|error| panic!("{error}"));
+    let wiped = logs::wipe_tail(server.data(), 256 << 10).unwrap_or_else(|error| panic!("{error}"));
     server.start().unwrap_or_else(|problem| panic!("{problem}"));
     let report = stopped.verdict(&server, 0);
     let lost = report.count(Rule::C1AckedIsReadable);
     println!("  {wiped} bytes wiped, {lost} acked messages reported lost");
     assert!(lost > 0, "{wiped} bytes of the log were wiped and nothing was found missing: {report}");
     Outcome::Passed
-}
-
-/// Zeroes this many bytes before the last byte of the log that is not zero.
-fn wipe_tail(data: &Path, count: u64) -> std::io::Result<u64> {
-    let mut segments: Vec<PathBuf> = folder::find_all(data, |path| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        name.len() == 20 && path.parent().is_some_and(|parent| parent.ends_with("commitlog"))
-    });
-    segments.sort();
-    for path in segments.into_iter().rev() {
-        let bytes = std::fs::read(&path)?;
-        let Some(last) = bytes.iter().rposition(|byte| *byte != 0) else { continue };
-        let begin = (last as u64 + 1).saturating_sub(count);
-        let length = last as u64 + 1 - begin;
-        let file = File::options().write(true).open(&path)?;
-        file.write_all_at(&vec![0; length as usize], begin)?;
-        return Ok(length);
-    }
-    Ok(0)
 }
 
 /// Small log files, so that kills meet their edges, too.

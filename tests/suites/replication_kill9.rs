@@ -44,9 +44,11 @@ fn cycles(flush: &str, role: &str) -> Outcome {
     let spec = TrafficSpec { queues: QUEUES, ..TrafficSpec::new(TOPIC, seed) };
     let traffic = Traffic::start(spec, nameservers, &[NAME]);
     let mut longest = [Duration::ZERO; 2];
+    // In an order that is drawn, so that one is killed while the other has just come back.
+    let mut left = [cycles, cycles];
     for cycle in 1..=2 * cycles {
-        // In an order that is drawn, so that one is killed while the other has just come back.
-        let is_master = if cycle % 2 == 1 { rng.one_in(2) } else { cycle % 4 == 0 };
+        let is_master = rng.below(left[0] + left[1]) < left[0];
+        left[usize::from(!is_master)] -= 1;
         let victim = if is_master { master } else { slave };
         traffic.wait_acked(ACKS_A_CYCLE, PATIENCE).unwrap_or_else(|problem| panic!("cycle {cycle}: {problem}"));
         std::thread::sleep(Duration::from_millis(rng.between(0, 300)));

@@ -4,9 +4,11 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+
+use crate::folder;
 
 const PIECE: usize = 1 << 20;
 
@@ -69,7 +71,27 @@ fn equal(master: &Path, slave: &Path, offset: u64, size: u64) -> Result<u64, Str
     Ok(size)
 }
 
-/// A whole file, for messages.
+/// Zeroes this many bytes before the last byte of the log below `data` that is not zero, as if they had never been
+/// written. The broker must not run.
+pub fn wipe_tail(data: &Path, count: u64) -> io::Result<u64> {
+    let mut segments: Vec<PathBuf> = folder::find_all(data, |path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.len() == 20 && path.parent().is_some_and(|parent| parent.ends_with("commitlog"))
+    });
+    segments.sort();
+    for path in segments.into_iter().rev() {
+        let bytes = fs::read(&path)?;
+        let Some(last) = bytes.iter().rposition(|byte| *byte != 0) else { continue };
+        let begin = (last as u64 + 1).saturating_sub(count);
+        let length = last as u64 + 1 - begin;
+        let file = File::options().write(true).open(&path)?;
+        file.write_all_at(&vec![0; length as usize], begin)?;
+        return Ok(length);
+    }
+    Ok(0)
+}
+
+/// The last lines of a text file, for messages.
 pub fn tail(path: &Path, lines: usize) -> String {
     let mut text = String::new();
     let _ = File::open(path).and_then(|mut file| file.read_to_string(&mut text));

@@ -143,6 +143,15 @@ impl Node {
         ready
     }
 
+    /// Changes a key of a broker for its next start.
+    pub fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
+        let conf = self.log.with_file_name("broker.conf");
+        let text = fs::read_to_string(&conf).map_err(|error| format!("{}: {error}", conf.display()))?;
+        let kept = text.lines().filter(|line| line.split('=').next() != Some(key));
+        let lines: Vec<String> = kept.map(str::to_owned).chain([format!("{key}={value}")]).collect();
+        write(&conf, &(lines.join("\n") + "\n"))
+    }
+
     /// SIGKILL.
     pub fn kill9(&mut self) {
         if let Some(mut process) = self.process.take() {
