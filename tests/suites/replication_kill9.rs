@@ -3,15 +3,12 @@
 //!
 //! RINGMQ_KILL_CYCLES kills of each (3 unless said). The moments are random; RINGMQ_SEED repeats them.
 
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use checker::{Op, Record};
 use tests::cluster::{BrokerSpec, Cluster, Node, PATIENCE, Traffic, TrafficSpec, good};
-use tests::load::LoadTopic;
 use tests::suite::{self, env_number};
-use tests::{Case, Outcome, Recorder, Rng, drain};
+use tests::{Case, Outcome, Rng};
 
 const NAME: &str = "broker-a";
 const TOPIC: &str = "Kept";
@@ -78,10 +75,8 @@ fn cycles(flush: &str, role: &str) -> Outcome {
         cluster.brokers[master].kill9();
         traffic.pause(true);
         let history = traffic.stop();
-        let on_slave = read_all(&cluster.brokers[slave], &history.records, history.start);
-        let lost: Vec<&Record> = acks(&history.records).filter(|ack| !on_slave.contains(&place(ack))).collect();
-        assert!(lost.is_empty(), "{} acked messages are not on the slave, the first {:?}", lost.len(), lost[0]);
-        println!("  all {} acked messages are on the slave while the master is dead", acks(&history.records).count());
+        let acked = history.assert_acks_are_on(&cluster.brokers[slave]);
+        println!("  all {acked} acked messages are on the slave while the master is dead");
         good(cluster.brokers[master].start().map(drop));
         good(cluster.wait_in_step(master, slave, PATIENCE));
         cluster.assert_replicas_equal();
@@ -95,30 +90,4 @@ fn cycles(flush: &str, role: &str) -> Outcome {
     }
     cluster.stop();
     Outcome::Passed
-}
-
-type Place = (u32, i64, Option<checker::Uid>);
-
-fn place(record: &Record) -> Place {
-    (record.queue, record.queue_offset, record.uid)
-}
-
-fn acks(records: &[Record]) -> impl Iterator<Item = &Record> {
-    records.iter().filter(|record| record.op == Op::Send && record.status == 0)
-}
-
-/// Everything that can be read at this broker, once the end of what was acked has become readable there.
-fn read_all(node: &Node, records: &[Record], start: Instant) -> BTreeSet<Place> {
-    let mut broker = node.connect().unwrap_or_else(|error| panic!("{}: {error}", node.name()));
-    for queue in 0..QUEUES {
-        let last = acks(records).filter(|ack| ack.queue == queue as u32).map(|ack| ack.queue_offset).max();
-        let Some(last) = last else { continue };
-        // What the slave has received becomes readable there in a moment, whatever the master does.
-        tests::wait::until(Duration::from_secs(5), || {
-            broker.max_offset(TOPIC, queue).is_ok_and(|max_offset| max_offset > last).then_some(())
-        });
-    }
-    let mut recorder = Recorder::new(990, start);
-    drain::topics(&mut broker, &mut recorder, &[LoadTopic { name: TOPIC.to_owned(), queues: QUEUES }]);
-    recorder.into_records().iter().filter(|record| record.op == Op::Drain).map(place).collect()
 }

@@ -196,7 +196,7 @@ impl Drop for Cluster {
     fn drop(&mut self) {
         if thread::panicking() {
             for node in &self.brokers {
-                eprintln!("--- end of {}:\n{}", node.name(), logs::tail(&node.store().with_file_name("out"), 15));
+                eprintln!("--- end of {}:\n{}", node.name(), node.log_tail(15));
             }
         }
     }

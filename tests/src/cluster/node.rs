@@ -36,23 +36,32 @@ pub struct BrokerSpec {
     pub id: u32,
     /// Further lines of configuration, and those that take the place of the harness's own.
     pub keys: Vec<(String, String)>,
+    /// Where the store lies; `None`: inside the node's folder.
+    pub store: Option<PathBuf>,
 }
 
 impl BrokerSpec {
     /// An ASYNC_MASTER with ASYNC_FLUSH and small files.
     pub fn master(name: &'static str) -> BrokerSpec {
-        BrokerSpec { kind: Kind::RingMq, name, id: 0, keys: Vec::new() }.set("brokerRole", "ASYNC_MASTER")
+        BrokerSpec { kind: Kind::RingMq, name, id: 0, keys: Vec::new(), store: None }.set("brokerRole", "ASYNC_MASTER")
     }
 
     /// A slave of that name's master.
     pub fn slave(name: &'static str, id: u32) -> BrokerSpec {
-        BrokerSpec { kind: Kind::RingMq, name, id, keys: Vec::new() }.set("brokerRole", "SLAVE")
+        BrokerSpec { kind: Kind::RingMq, name, id, keys: Vec::new(), store: None }.set("brokerRole", "SLAVE")
     }
 
     /// Java's program instead of RingMQ's.
     #[must_use]
     pub fn java(mut self) -> BrokerSpec {
         self.kind = Kind::Java;
+        self
+    }
+
+    /// Puts the store there.
+    #[must_use]
+    pub fn store_at(mut self, path: PathBuf) -> BrokerSpec {
+        self.store = Some(path);
         self
     }
 
@@ -70,6 +79,7 @@ pub struct Node {
     name: String,
     command: Command,
     log: PathBuf,
+    store: PathBuf,
     process: Option<Process>,
     address: SocketAddr,
     _ports: Ports,
@@ -88,6 +98,7 @@ impl Node {
             name: format!("nameserver {number}"),
             command,
             log: home.join("out"),
+            store: home.clone(),
             process: None,
             address,
             _ports: ports,
@@ -100,7 +111,7 @@ impl Node {
         let name = format!("{}-{}", spec.name, spec.id);
         let home = folder.join(&name);
         let nameservers: Vec<String> = nameservers.iter().map(SocketAddr::to_string).collect();
-        let store = home.join("store");
+        let store = spec.store.clone().unwrap_or_else(|| home.join("store"));
         let mut keys: Vec<(String, String)> = [
             ("brokerClusterName", "DefaultCluster".to_owned()),
             ("brokerName", spec.name.to_owned()),
@@ -129,7 +140,7 @@ impl Node {
         write(&conf, &lines.concat())?;
         let address = SocketAddr::from(([127, 0, 0, 1], ports.broker()));
         let command = command(spec.kind, "mqbroker", "broker.BrokerStartup", &home, &conf)?;
-        Ok(Node { name, command, log: home.join("out"), process: None, address, _ports: ports })
+        Ok(Node { name, command, log: home.join("out"), store, process: None, address, _ports: ports })
     }
 
     /// Starts it (again) and waits until it says that it is up; answers how long that took.
@@ -197,7 +208,12 @@ impl Node {
 
     /// A broker's store.
     pub fn store(&self) -> PathBuf {
-        self.log.with_file_name("store")
+        self.store.clone()
+    }
+
+    /// The last lines that it has printed.
+    pub fn log_tail(&self, lines: usize) -> String {
+        super::logs::tail(&self.log, lines)
     }
 
     /// All that it has printed.
