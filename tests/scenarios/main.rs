@@ -14,6 +14,7 @@ mod m2_s2_sync;
 mod master_comes_back;
 mod one_master_stops;
 mod one_nameserver_stops;
+mod one_slave_of_two_stops;
 mod single;
 mod three_nameservers;
 
@@ -33,6 +34,7 @@ fn main() {
         Case { name: "all_masters_stop", run: all_masters_stop::run },
         Case { name: "all_slaves_stop_async", run: || all_slaves_stop::run(false) },
         Case { name: "all_slaves_stop_sync", run: || all_slaves_stop::run(true) },
+        Case { name: "one_slave_of_two_stops", run: one_slave_of_two_stops::run },
         Case { name: "a_master_comes_back", run: master_comes_back::run },
     ]);
 }
