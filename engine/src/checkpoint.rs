@@ -9,12 +9,13 @@
 //!   64        8   "RINGMQ01"
 //!   72       24   copy of the three timestamps
 //!   96        8   dispatched: physical offset below which log and consume queues are durable
-//!  104        8   flags: 1 = written by a clean stop
+//!  104        8   flags: 1 = written by a clean stop, 2 = says nothing of consume queues
 //!  112        8   digest of the names of queues with messages below `dispatched`
 //!  120        8   digest of all queues with their max offsets (clean stop only)
 //!  128        8   hash of the machine's boot id
 //!  136        8   number of shards
-//!  144        4   CRC-32 of bytes 64..144
+//!  144        8   durable: physical offset below which the last recovery made the log durable; may lie behind `dispatched`
+//!  152        4   CRC-32 of bytes 64..152
 //! ```
 //! The file has 4,096 bytes. The own part counts only if its CRC is right and its copy equals the head: else Java
 //! wrote since, and Java's rule holds (timestamps − 3 s). Owns that one file; start, stop and the checkpoint thread.
@@ -29,9 +30,10 @@ use crate::abort::remove_empty_dir;
 /// Bytes of the file.
 pub const CHECKPOINT_LEN: usize = 4096;
 const EXTENSION_AT: usize = 64;
-const EXTENSION_LEN: usize = 80;
+const EXTENSION_LEN: usize = 88;
 const MAGIC: u64 = u64::from_be_bytes(*b"RINGMQ01");
 const FLAG_CLEAN: u64 = 1;
+const FLAG_LOG_ONLY: u64 = 2;
 
 /// Java's three numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,6 +60,8 @@ pub struct Extension {
     pub dispatched: i64,
     /// Written by a clean stop.
     pub clean: bool,
+    /// Consume queues were being built again or none were known: only what is said of the log and the boot counts.
+    pub log_only: bool,
     /// Which queues had messages below `dispatched`.
     pub names: u64,
     /// All queues with their max offsets; of a clean stop.
@@ -66,6 +70,9 @@ pub struct Extension {
     pub boot: u64,
     /// Shards that appended.
     pub shards: u64,
+    /// Below this physical offset the log, with what damage it may hold, is durable: where the last recovery ended, or
+    /// `dispatched`. What the end of a machine tears lies behind both.
+    pub durable: i64,
 }
 
 /// A checkpoint as read.
@@ -102,8 +109,10 @@ impl Checkpoint {
             out.extend_from_slice(&MAGIC.to_be_bytes());
             head.iter().for_each(|word| out.extend_from_slice(&word.to_be_bytes()));
             out.extend_from_slice(&extension.dispatched.to_be_bytes());
-            let flags = if extension.clean { FLAG_CLEAN } else { 0 };
-            for word in [flags, extension.names, extension.queues, extension.boot, extension.shards] {
+            let flag = |set, flag| if set { flag } else { 0 };
+            let flags = flag(extension.clean, FLAG_CLEAN) | flag(extension.log_only, FLAG_LOG_ONLY);
+            let Extension { names, queues, boot, shards, durable, .. } = *extension;
+            for word in [flags, names, queues, boot, shards, durable.cast_unsigned()] {
                 out.extend_from_slice(&word.to_be_bytes());
             }
             let crc = crc32fast::hash(out.get(EXTENSION_AT..).unwrap_or(&[]));
@@ -146,8 +155,11 @@ fn decode_extension(bytes: &[u8], head: Timestamps) -> Option<Extension> {
         return None;
     }
     let dispatched = next().cast_signed();
-    let clean = next() & FLAG_CLEAN != 0;
-    Some(Extension { dispatched, clean, names: next(), queues: next(), boot: next(), shards: next() })
+    let flags = next();
+    let (clean, log_only) = (flags & FLAG_CLEAN != 0, flags & FLAG_LOG_ONLY != 0);
+    let [names, queues, boot, shards, durable] = [(); 5].map(|()| next());
+    let durable = durable.cast_signed();
+    Some(Extension { dispatched, clean, log_only, names, queues, boot, shards, durable })
 }
 
 /// A hash of the machine's boot id; 0 if it has none, which equals no boot.
@@ -171,7 +183,16 @@ mod tests {
     fn sample() -> Checkpoint {
         Checkpoint {
             timestamps: Timestamps { physic: 5000, logics: 4000, index: 3 },
-            extension: Some(Extension { dispatched: 77, clean: true, names: 1, queues: 2, boot: 3, shards: 4 }),
+            extension: Some(Extension {
+                dispatched: 77,
+                clean: true,
+                log_only: true,
+                names: 1,
+                queues: 2,
+                boot: 3,
+                shards: 4,
+                durable: 99,
+            }),
         }
     }
 

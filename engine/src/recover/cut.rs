@@ -16,8 +16,8 @@ const CHUNK: usize = 1 << 20;
 static ZEROS: [u8; CHUNK] = [0; CHUNK];
 
 /// Zeroes everything behind `end`. A later file that is all zeros is kept as one made ahead; one that is not holds
-/// nothing valid (the caller searched it) and is removed with all behind it. Makes a file for the end if there is none.
-/// Answers with the bytes that were not zero, counted up to the last such byte. Looks `search_bytes` behind the end:
+/// nothing that counts (the caller searched it) and is removed with all behind it. Makes a file for the end if there is
+/// none. Answers with the bytes that were not zero, counted up to the last such byte. Looks `search_bytes` behind the end:
 /// nothing after a clean stop or in a new store, what can have been in flight after a killed process, else everything.
 pub(super) fn cut_behind(
     options: &StoreOptions,
@@ -69,7 +69,7 @@ pub(super) fn cut_behind(
 }
 
 fn remove(segment: &Segment) -> Result<(), OpenError> {
-    tracing::warn!(path = %segment.path().display(), "a commitlog file behind the log's end holds no valid record and is removed");
+    tracing::warn!(path = %segment.path().display(), "a commitlog file behind the log's end is removed");
     fs::remove_file(segment.path()).map_err(|error| OpenError::io("remove", segment.path(), error))
 }
 

@@ -2,16 +2,17 @@
 //!
 //! A record counts only if its magic, its own physical offset, its sizes and its CRC agree. A torn end is cut durably
 //! (zeros over it), so that recovering twice gives what recovering once gave and nothing cut comes back later. Damage
-//! with valid records behind it is reported and kept; on a slave, where it is what a crash left out, it ends the log, for
-//! the master sends the rest again. Consume queues are made to follow the log: what lies behind the
-//! start of the scan is dropped and pushed again, a queue that is missing, damaged or disagrees is built again from the
-//! log's first byte. Runs once, before any shard; blocks on the disk.
+//! with valid records behind it is reported and kept, but for what the end of the machine, or a crash of a slave, tore:
+//! that ends the log (`torn`). Consume queues are made to follow the log: what lies behind the start of the scan is
+//! dropped and pushed again, a queue that is missing, damaged or disagrees is built again from the log's first byte.
+//! Runs once, before any shard; blocks on the disk.
 
 mod cut;
 mod layout;
 mod queues;
 mod scan;
 mod start;
+mod torn;
 
 pub(crate) use layout::first_segment;
 
@@ -26,8 +27,9 @@ use crate::consume_queue::{ConsumeQueue, sync_path};
 use crate::error::OpenError;
 use crate::index::{Index, IndexOptions};
 use crate::io::drop_cache;
-use crate::options::{StoreOptions, StoreRole};
+use crate::options::StoreOptions;
 use crate::store::core::Recovered;
+use crate::store::deleted;
 use crate::store::queue_table::name_hash;
 use queues::Queues;
 use scan::{Found, Log};
@@ -45,6 +47,8 @@ pub struct RecoveryReport {
     pub records: u64,
     /// Bytes cut off behind the end.
     pub cut_bytes: u64,
+    /// Whole records cut off with it: they lay behind what the end of the machine had torn.
+    pub dropped_records: u64,
     /// Damage with valid records behind it; reported and kept.
     pub damaged: Vec<DamagedRange>,
     /// Messages the consume queues knew and the log no longer has: the suffix ASYNC_FLUSH can lose with the machine.
@@ -76,7 +80,7 @@ struct Walked {
     /// The walk ended where nothing was written.
     met_zeros: bool,
     /// The walk ended before valid records, which go.
-    met_damage: bool,
+    dropped: Option<torn::Dropped>,
     store_timestamp: i64,
 }
 
@@ -134,9 +138,13 @@ pub(crate) fn recover(options: &StoreOptions) -> Result<(Recovered, OpenQueues, 
         Some(extension) if extension.boot != 0 && extension.boot == boot_hash() => SAME_BOOT_SEARCH_BYTES,
         _ => i64::MAX,
     };
-    let whole_to = whole_to(options, &checkpoint);
-    let walked = walk(&log, &start, was_empty, search_bytes, whole_to, &mut queues, &mut report)?;
+    let torn_from = torn::torn_from(options, &checkpoint, abnormal);
+    let walked = walk(&log, &start, was_empty, search_bytes, torn_from, &mut queues, &mut report)?;
     report.to = walked.end;
+    if let Some(dropped) = &walked.dropped {
+        report.dropped_records = dropped.records;
+        torn::tell(options, walked.end, dropped);
+    }
     if queues.needs_rebuild() {
         if !voided {
             void_checkpoint(options, abnormal, &checkpoint)?;
@@ -149,7 +157,7 @@ pub(crate) fn recover(options: &StoreOptions) -> Result<(Recovered, OpenQueues, 
     report.cut_bytes = {
         // Zeros behind a clean end, or in a file just made, need no second look.
         let sure = walked.met_zeros && (start.trusts_zeros || was_empty);
-        let reach = if walked.met_damage { i64::MAX } else { search_bytes };
+        let reach = if walked.dropped.is_some() { i64::MAX } else { search_bytes };
         cut::cut_behind(options, &mut segments, walked.end, if sure { 0 } else { reach })?
     };
     // What was read from the page cache may not be on the disk yet; from here on it counts as flushed.
@@ -162,12 +170,16 @@ pub(crate) fn recover(options: &StoreOptions) -> Result<(Recovered, OpenQueues, 
     let synced = options.disk.sync_dir(dir).inspect_err(|_| abort::leave_failure(&options.abort_path));
     synced.map_err(at("make durable the directory", dir))?;
     let log_min = segments.first().map_or(0, |segment| segment.base());
+    let deleted_path = deleted::path(&options.root);
+    deleted::limit(&options.root, walked.end).map_err(at("write", &deleted_path))?;
     let (mut queues, lost_messages) =
         queues.finish(walked.end, log_min).map_err(at("write", &options.consume_queue_dir))?;
     let index = open_index(options, abnormal, &checkpoint, walked.end)?;
     // A log with damage is looked at again by the next start, too, until a running store's checkpoint says otherwise.
     if voided && report.damaged.is_empty() {
         settle(options, &mut queues, &walked, checkpoint.timestamps.index)?;
+    } else if abnormal || was_empty || voided {
+        vouch_for_log(options, &checkpoint, walked.end, voided || was_empty)?;
     }
 
     report.lost_messages = lost_messages;
@@ -193,8 +205,28 @@ fn void_checkpoint(options: &StoreOptions, abnormal: bool, checkpoint: &Checkpoi
             .map_err(|error| OpenError::io("write the abort file", &options.abort_path, error))?;
     }
     let timestamps = Timestamps { index: checkpoint.timestamps.index, ..Timestamps::default() };
-    let void = Checkpoint { timestamps, extension: None };
+    // Up to where the log was durable, and in which boot, is as true as before.
+    let extension = checkpoint.extension.map(|known| Extension { log_only: true, clean: false, ..known });
+    let void = Checkpoint { timestamps, extension };
     void.write(&options.checkpoint_path)
+        .map_err(|error| OpenError::io("write the checkpoint", &options.checkpoint_path, error))
+}
+
+/// Notes that the log is durable up to `end` as it is now, and that this boot goes on from there: what the end of the
+/// machine tears from here on begins at `end`, not at damage found and kept before. Of the queues it says what the
+/// checkpoint said, or (`log_only`) nothing.
+fn vouch_for_log(options: &StoreOptions, checkpoint: &Checkpoint, end: i64, log_only: bool) -> Result<(), OpenError> {
+    let timestamps = match log_only {
+        true => Timestamps { index: checkpoint.timestamps.index, ..Timestamps::default() },
+        false => checkpoint.timestamps,
+    };
+    let known = checkpoint.extension.unwrap_or_default();
+    let log_only = log_only || known.log_only;
+    let shards = options.shards as u64;
+    let dispatched = known.dispatched.min(end);
+    let extension = Extension { dispatched, clean: false, log_only, boot: boot_hash(), shards, durable: end, ..known };
+    (Checkpoint { timestamps, extension: Some(extension) })
+        .write(&options.checkpoint_path)
         .map_err(|error| OpenError::io("write the checkpoint", &options.checkpoint_path, error))
 }
 
@@ -218,10 +250,12 @@ fn settle(options: &StoreOptions, queues: &mut OpenQueues, walked: &Walked, inde
     let extension = Extension {
         dispatched: walked.end,
         clean: false,
+        log_only: false,
         names,
         queues: 0,
         boot: boot_hash(),
         shards: options.shards as u64,
+        durable: walked.end,
     };
     (Checkpoint { timestamps, extension: Some(extension) })
         .write(&options.checkpoint_path)
@@ -247,28 +281,18 @@ fn open_index(
     Ok(Arc::new(index))
 }
 
-/// From where on damage is what a crash left out, and so the end of the log. On a slave that is everything the last
-/// checkpoint did not find durable: its log stays the beginning of the master's, without holes. A master keeps what lies
-/// behind, for nobody else has it.
-fn whole_to(options: &StoreOptions, checkpoint: &Checkpoint) -> i64 {
-    match (options.role, &checkpoint.extension) {
-        (StoreRole::Slave, Some(extension)) => extension.dispatched,
-        _ => i64::MAX,
-    }
-}
-
 /// Reads the log from the start on and dispatches every record.
 fn walk(
     log: &Log<'_>,
     start: &start::Start,
     is_new: bool,
     search_bytes: i64,
-    whole_to: i64,
+    torn_from: i64,
     queues: &mut Queues,
     report: &mut RecoveryReport,
 ) -> Result<Walked, OpenError> {
     let mut at = start.from;
-    let mut walked = Walked { end: at, met_zeros: false, met_damage: false, store_timestamp: 0 };
+    let mut walked = Walked { end: at, met_zeros: false, dropped: None, store_timestamp: 0 };
     loop {
         match log.at(at) {
             Found::Record(record) => {
@@ -289,18 +313,14 @@ fn walk(
                     return Ok(walked);
                 }
                 let limit = at.saturating_add(search_bytes);
-                let Some(next) = log.next_valid(at, limit) else { return Ok(walked) };
-                if at >= whole_to {
-                    tracing::warn!(
-                        from = at,
-                        next,
-                        "bytes a crash left out lie before messages received later; the log is cut there, the master sends them again"
-                    );
-                    walked.met_damage = true;
+                let Some(next) = torn::goes_on(log, at, limit, torn_from) else { return Ok(walked) };
+                if at >= torn_from {
+                    walked.dropped = Some(torn::count(log, next));
                     return Ok(walked);
                 }
                 report.damaged.push(DamagedRange { from: at, to: next });
                 at = next;
+                walked.end = at;
             }
         }
     }
@@ -313,6 +333,7 @@ fn tell(report: &RecoveryReport) {
         to,
         records,
         cut_bytes,
+        dropped_records,
         damaged,
         lost_messages,
         rebuilt_queues,
@@ -325,6 +346,7 @@ fn tell(report: &RecoveryReport) {
         to,
         records,
         cut_bytes,
+        dropped_records,
         damaged_ranges = damaged.len(),
         lost_messages,
         rebuilt_queues,

@@ -20,7 +20,7 @@ pub(super) struct Start {
 /// whose first record is stored at or before the checkpoint's bound, else the first file.
 pub(super) fn choose(log: &Log<'_>, checkpoint: &Checkpoint, abnormal: bool, queues: &Queues) -> Start {
     let untrusting = |from| Start { from, trusts_zeros: false, is_own: false };
-    if let Some(extension) = &checkpoint.extension
+    if let Some(extension) = checkpoint.extension.as_ref().filter(|extension| !extension.log_only)
         && let Some(from) = own(log, extension)
     {
         let known = queues.digest(from);

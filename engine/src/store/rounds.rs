@@ -259,10 +259,12 @@ pub(crate) fn write(core: &Core, dispatched: i64, timestamp: i64, digest: Digest
     let extension = Extension {
         dispatched,
         clean,
+        log_only: false,
         names: digest.names,
         queues: if clean { digest.queues } else { 0 },
         boot: boot_hash(),
         shards: core.options.shards as u64,
+        durable: dispatched,
     };
     let path = &core.options.checkpoint_path;
     match (Checkpoint { timestamps, extension: Some(extension) }).write(path) {
