@@ -5,8 +5,9 @@
 //! not know sockets, nor what a promise is. Any thread.
 
 use std::fmt;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::store::core::Core;
 
@@ -120,12 +121,23 @@ pub(crate) struct Slaves {
     /// The highest offset ever proved. It does not go back with the link that proved it: whatever ends at or below it
     /// was in the log then, so a slave has it.
     acknowledged: AtomicI64,
+    /// What `gone_since` counts from.
+    birth: Instant,
+    /// When the last living link went, in microseconds after `birth`, at least 1; 0 while one lives.
+    gone_since_us: AtomicU64,
 }
 
 impl Default for Slaves {
     fn default() -> Self {
         let none = || AtomicI64::new(NONE);
-        Self { links: Mutex::default(), replicated: none(), farthest: none(), acknowledged: none() }
+        Self {
+            links: Mutex::default(),
+            replicated: none(),
+            farthest: none(),
+            acknowledged: none(),
+            birth: Instant::now(),
+            gone_since_us: AtomicU64::new(1),
+        }
     }
 }
 
@@ -137,7 +149,16 @@ impl Slaves {
     /// Changes the table and publishes what follows. `true` if an offset was proved that none had before.
     fn change<T>(&self, change: impl FnOnce(&mut Links) -> T) -> (T, bool) {
         let mut links = self.links();
+        let had_any = !links.is_empty();
         let result = change(&mut links);
+        match (had_any, links.is_empty()) {
+            (_, false) => self.gone_since_us.store(0, Ordering::SeqCst),
+            (true, true) => {
+                let us = u64::try_from(self.birth.elapsed().as_micros()).unwrap_or(u64::MAX);
+                self.gone_since_us.store(us.max(1), Ordering::SeqCst);
+            }
+            (false, true) => {}
+        }
         let replicated = links.replicated().unwrap_or(NONE);
         self.farthest.store(links.farthest().unwrap_or(NONE), Ordering::SeqCst);
         self.replicated.store(replicated, Ordering::SeqCst);
@@ -148,6 +169,12 @@ impl Slaves {
     /// Up to where a slave has acknowledged the log.
     pub(crate) fn acknowledged(&self) -> i64 {
         self.acknowledged.load(Ordering::SeqCst)
+    }
+
+    /// Whether at `time` no link has lived for `grace` or longer.
+    pub(crate) fn are_gone_since(&self, time: Instant, grace: Duration) -> bool {
+        let since = self.gone_since_us.load(Ordering::SeqCst);
+        since != 0 && time.saturating_duration_since(self.birth).saturating_sub(Duration::from_micros(since)) >= grace
     }
 
     /// Whether a message that ends at `end` may wait for a slave: one lives and is less than `fall_behind_max` behind.
@@ -186,7 +213,8 @@ impl<'a> SlaveProgress<'a> {
         result
     }
 
-    /// The link is gone. Messages that wait for a slave go on waiting until their time is up: it may come back.
+    /// The link is gone. Messages that wait for a slave go on waiting: another has them, too, or it comes back. When it
+    /// was the last one they wait for half a second at most.
     pub fn link_down(self, id: u64) {
         self.core.slaves.change(|links| links.down(id)).0
     }
@@ -266,6 +294,33 @@ mod tests {
         check(i64::MAX, 1 << 28, false);
         slaves.change(|links| links.down(1));
         check(100, 100, false);
+    }
+
+    #[test]
+    fn the_time_without_links_begins_with_the_last_one_that_goes() {
+        let slaves = Slaves::default();
+        let grace = Duration::from_secs(3600);
+        let check = |want: bool, why: &str| {
+            let now = Instant::now();
+            assert!(!slaves.are_gone_since(now, grace), "{why}: too soon");
+            assert_eq!(slaves.are_gone_since(now + grace + Duration::from_millis(1), grace), want, "{why}");
+            assert!(!slaves.are_gone_since(slaves.birth, grace), "{why}: a time before it");
+        };
+        check(true, "none yet");
+        let up = |id| slaves.change(|links| links.up(id, 0, 500)).0.expect("up");
+        let down = |id| slaves.change(|links| links.down(id)).0;
+        up(1);
+        check(false, "one lives");
+        up(2);
+        down(1);
+        check(false, "the other lives");
+        down(2);
+        check(true, "none left");
+        let since = slaves.gone_since_us.load(Ordering::SeqCst);
+        down(2);
+        assert_eq!(slaves.gone_since_us.load(Ordering::SeqCst), since, "it was gone already");
+        up(3);
+        check(false, "one is back");
     }
 
     #[test]

@@ -188,11 +188,64 @@ fn a_forged_report_decides_nothing() {
     drop(rig.stop());
 }
 
-/// A link that goes leaves those who wait waiting; what comes after it has no slave; a new link serves both.
+/// Who waited when the last link went is told after half a second that there is no slave, unless one is back by then,
+/// however short its stay; whoever has another slave goes on waiting. The flush is waited for all the same.
+#[test]
+fn who_waits_when_the_last_slave_goes_is_told_soon() {
+    type Links = fn(engine::SlaveProgress<'_>);
+    let check = |name: &str, links: Links, flushed: bool, want: Option<PutStatus>| {
+        let dir = Dir::new("slave-last");
+        let faults = Arc::new(Faults::default());
+        let mut options = replicated(&dir, FlushMode::Sync, LONG);
+        options.disk = Disk::with_faults(faults.clone());
+        let mut rig = Rig::open(options);
+        let shared = rig.shared.clone();
+        let before = Instant::now();
+        rig.time = Some(before);
+        shared.slaves().link_up(1, 0).expect("up");
+        shared.slaves().link_up(2, 0).expect("up");
+        faults.hold_syncs();
+        let ack = put(&mut rig, "waits", true);
+        faults.wait_for_held_sync();
+        shared.slaves().link_down(1);
+        links(shared.slaves());
+        let after = Instant::now();
+        if flushed {
+            faults.release_syncs();
+            rig.until("the flush", |rig| rig.shared.flushed() == rig.shared.watermark());
+        }
+        rig.time = Some(before + Duration::from_millis(499));
+        assert_eq!(told(&mut rig), [], "{name}: not yet");
+        rig.time = Some(after + Duration::from_millis(500));
+        assert_eq!(told(&mut rig), Vec::from_iter(want.map(|status| (ack, status))), "{name}");
+        assert_eq!(rig.arrivals.len(), usize::from(want.is_some()), "{name}");
+        if want.is_none() {
+            faults.release_syncs();
+            shared.slaves().link_down(2);
+            rig.time = Some(Instant::now() + Duration::from_secs(1));
+            rig.until("the answer", |rig| !rig.outcomes.is_empty());
+            assert_eq!(told(&mut rig), [(ack, PutStatus::SlaveNotAvailable)], "{name}");
+        }
+        assert_eq!(shared.counters().slave_timeouts.load(Ordering::Relaxed), 0, "{name}");
+        assert_eq!(rig.stop(), [], "{name}");
+    };
+    let gone = Some(PutStatus::SlaveNotAvailable);
+    check("another lives", |_| (), true, None);
+    check("all gone", |links| links.link_down(2), true, gone);
+    check("all gone, flush open", |links| links.link_down(2), false, None);
+    let back: Links = |links| {
+        links.link_down(2);
+        links.link_up(2, 0).expect("up");
+    };
+    check("one is back", back, true, None);
+}
+
+/// A link that goes leaves those who wait waiting for a while; what comes after it has no slave; a new link serves both.
 #[test]
 fn a_link_that_goes_down_keeps_nobody_from_an_answer() {
     let dir = Dir::new("slave-down");
     let mut rig = Rig::open(replicated(&dir, FlushMode::Async, LONG));
+    rig.time = Some(Instant::now());
     let shared = rig.shared.clone();
     shared.slaves().link_up(1, 0).expect("up");
     let waits = put(&mut rig, "waits", true);
@@ -283,6 +336,8 @@ enum Step {
         id: u64,
         part: i64,
     },
+    /// Half a second goes by.
+    Late,
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -292,6 +347,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => (0u64..3).prop_map(|id| Step::Up { id }),
         1 => (0u64..3).prop_map(|id| Step::Down { id }),
         3 => (0u64..3, 0i64..1100).prop_map(|(id, part)| Step::Report { id, part }),
+        1 => Just(Step::Late),
     ];
     prop::collection::vec(step, 1..60)
 }
@@ -306,11 +362,16 @@ proptest! {
         let mut options = replicated(&dir, FlushMode::Async, LONG);
         options.shards = shards;
         let mut rig = Rig::open(options);
+        // Time stands still but for a look at half a second later.
+        let time = Instant::now();
+        rig.time = Some(time);
         let shared = rig.shared.clone();
         // By ack: whether it waits, and whether a slave was usable when it was written.
         let mut waits = std::collections::BTreeMap::new();
         let mut batch = Vec::new();
         let mut starts = std::collections::BTreeMap::new();
+        // Who was answered because the last slave had gone.
+        let mut left = std::collections::BTreeSet::new();
         let mut best = 0;
         for step in steps.into_iter().chain([Step::Turn]) {
             match step {
@@ -339,13 +400,27 @@ proptest! {
                         best = best.max(safe);
                     }
                 }
+                Step::Late => {
+                    rig.collect();
+                    let before = rig.outcomes.len();
+                    rig.time = Some(Instant::now() + Duration::from_millis(500));
+                    rig.collect();
+                    rig.time = Some(time);
+                    left.extend(rig.outcomes[before..].iter().map(|(ack, _)| *ack));
+                    let waiting = waits.len() - rig.outcomes.len();
+                    if starts.is_empty() {
+                        prop_assert_eq!(waiting, 0, "nobody waits for whom there is none");
+                    } else {
+                        prop_assert_eq!(rig.outcomes.len(), before, "a slave may answer yet");
+                    }
+                }
             }
             let undecided = rig.outcomes.len() < waits.len();
             for (ack, outcome) in &rig.outcomes {
                 let (wait, usable) = waits[ack];
                 match outcome.status {
                     PutStatus::Ok => prop_assert!(!wait || outcome.physical_offset < best),
-                    PutStatus::SlaveNotAvailable => prop_assert!(wait && (!usable || shared.watermark() > 10_000)),
+                    PutStatus::SlaveNotAvailable => prop_assert!(wait && (!usable || shared.watermark() > 10_000 || left.contains(ack))),
                     other => prop_assert!(false, "{:?}", other),
                 }
             }

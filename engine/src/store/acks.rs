@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use super::ShardStore;
-use super::promise::Now;
+use super::promise::{LINK_GRACE, Now};
 use super::types::{PutOutcome, PutStatus, QueueSlot};
 use crate::options::{FlushMode, Replication, StoreRole};
 use crate::progress::Counters;
@@ -89,7 +89,8 @@ impl<A> ShardStore<A> {
 
     fn take_slave_acks(&mut self, time: Instant, seen: &Seen, f: &mut impl FnMut(A, PutOutcome)) {
         let (durable, stopping) = (self.durable(seen), self.core.is_stopping());
-        let now = Now { time, durable, acknowledged: seen.acknowledged, stopping };
+        let alone = self.core.slaves.are_gone_since(time, LINK_GRACE);
+        let now = Now { time, durable, acknowledged: seen.acknowledged, alone, stopping };
         while let Some(status) = self.acks_slave.front().and_then(|pending| pending.promise.outcome(&now)) {
             let Some(pending) = self.acks_slave.pop_front() else { break };
             let counters = &self.core.progress.counters;

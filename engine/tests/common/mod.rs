@@ -109,6 +109,8 @@ pub struct Rig {
     pub outcomes: Vec<(u64, PutOutcome)>,
     /// Arrivals: topic, queue id, queue offset, tags code.
     pub arrivals: Vec<(String, u32, i64, i64)>,
+    /// What acks take for the time; the real one unless said.
+    pub time: Option<Instant>,
     next_ack: u64,
 }
 
@@ -131,6 +133,7 @@ impl Rig {
             report: opened.report,
             outcomes: Vec::new(),
             arrivals: Vec::new(),
+            time: None,
             next_ack: 0,
         }
     }
@@ -183,7 +186,7 @@ impl Rig {
 
     /// Acks and arrivals that are due.
     pub fn collect(&mut self) {
-        let now = Instant::now();
+        let now = self.time.unwrap_or_else(Instant::now);
         for store in &mut self.stores {
             store.take_acks(now, |ack, outcome| self.outcomes.push((ack, outcome)));
             let mut slots = Vec::new();
