@@ -4,6 +4,9 @@ use protocol::header::PullMessageResponse;
 
 use super::*;
 
+/// Bytes read behind a cold answer.
+const COLD_AHEAD: usize = 512 << 10;
+
 impl Core {
     /// Answers without body.
     pub fn reply(&mut self, to: &ReplyTo, code: i32, remark: Option<&str>, fields: impl FnOnce(&mut FieldWriter<'_>)) {
@@ -70,7 +73,12 @@ impl Core {
             for range in &reply.ranges {
                 range.warm();
             }
+            let next = reply.ranges.last().map(|range| range.next(COLD_AHEAD));
             inbox.post(ToShard::Reply(reply));
+            // Whoever reads old messages reads on.
+            if let Some(next) = next.filter(|next| !next.is_resident()) {
+                next.warm();
+            }
         });
         if !accepted {
             let refusal =

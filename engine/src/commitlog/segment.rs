@@ -12,7 +12,10 @@ use std::sync::Arc;
 
 use memmap2::{MmapOptions, MmapRaw};
 
-use crate::io::{Disk, residency};
+use crate::io::{Disk, no_readahead, residency};
+
+/// Bytes of one read by a thread: a request to the disk that a flush does not wait for long.
+const WARM_PIECE: usize = 128 << 10;
 
 /// A commitlog file.
 #[derive(Debug)]
@@ -39,6 +42,10 @@ impl Segment {
         }
         let len = usize::try_from(size).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
         let map = MmapOptions::new().len(len).map_raw_read_only(&file)?;
+        // A sendfile that comes to the mark of a readahead window starts the next one, on the shard: as many pages as the
+        // device is set to, 8 MiB here, made in one go, some 16 ms without the core. Whoever reads cold pages says how
+        // far, see `LogRange::warm`.
+        no_readahead(&file);
         Ok(Self { file, map, base, size, path: path.to_path_buf() })
     }
 
@@ -132,7 +139,7 @@ impl LogRange {
     /// Reads the range into the page cache, waiting for the disk: for threads that may wait, never a shard. A page
     /// that cannot be read is left to whoever sends it, who meets the same error.
     pub fn warm(&self) {
-        let mut buffer = vec![0; self.len.min(256 * 1024)];
+        let mut buffer = vec![0; self.len.min(WARM_PIECE)];
         let mut done = 0;
         while done < self.len {
             let part = (self.len - done).min(buffer.len());
@@ -141,6 +148,18 @@ impl LogRange {
                 Ok(read) => done += read,
             }
         }
+    }
+
+    /// Whether it can be sent without waiting for the disk.
+    pub fn is_resident(&self) -> bool {
+        self.segment.resident(self.position, self.len as u64)
+    }
+
+    /// What follows in the same file, `len` bytes at most.
+    pub fn next(&self, len: usize) -> LogRange {
+        let position = self.position.saturating_add(self.len as u64).min(self.segment.size());
+        let rest = usize::try_from(self.segment.size() - position).unwrap_or(usize::MAX);
+        LogRange { segment: self.segment.clone(), position, len: len.min(rest) }
     }
 
     /// Physical offset of the first byte.

@@ -24,6 +24,9 @@ impl Watch for LogWatch {
     }
 }
 
+/// Bytes read from the disk behind a piece that was not in memory.
+const COLD_AHEAD: usize = 1 << 20;
+
 /// A master's store.
 #[derive(Clone)]
 pub struct StoreSource(Arc<Shared>);
@@ -45,7 +48,13 @@ impl LogSource for StoreSource {
     }
 
     fn piece(&self, from: i64, len: usize) -> Option<LogPiece> {
-        self.0.log_range(from, len).map(LogPiece::File)
+        let range = self.0.log_range(from, len)?;
+        // On the link's own thread, which may wait. A slave that catches up goes on from here.
+        if !range.is_resident() {
+            range.warm();
+            range.next(COLD_AHEAD).warm();
+        }
+        Some(LogPiece::File(range))
     }
 
     fn watch(&self) -> io::Result<Box<dyn Watch>> {
