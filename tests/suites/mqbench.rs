@@ -28,6 +28,9 @@ fn main() {
     suite::run(&[
         Case { name: "the_quick_report_has_everything", run: the_quick_report_has_everything },
         Case { name: "the_ways_to_flush_are_all_measured", run: the_ways_to_flush_are_all_measured },
+        Case { name: "a_slave_runs_beside_each_broker", run: a_slave_runs_beside_each_broker },
+        Case { name: "an_empty_slave_catches_up", run: an_empty_slave_catches_up },
+        Case { name: "calls_and_allocations_are_counted", run: calls_and_allocations_are_counted },
         Case { name: "verified_sends_are_all_there", run: verified_sends_are_all_there },
         Case { name: "a_side_that_fails_does_not_stop_the_rest", run: a_side_that_fails_does_not_stop_the_rest },
         Case { name: "ctrl_c_leaves_a_report_and_no_broker", run: ctrl_c_leaves_a_report_and_no_broker },
@@ -148,6 +151,52 @@ fn assert_all_ran(report: &Value) {
     for run in runs(report) {
         assert!(run["failure"].is_null() && run["complete"] == true, "{run}");
     }
+}
+
+/// Runs a scenario of perf/scenarios; its report.
+fn quickly(folder: &Folder, name: &str) -> Value {
+    let scenario = format!("{}/../perf/scenarios/{name}.toml", env!("CARGO_MANIFEST_DIR"));
+    let mut matrix = Matrix::start(folder, &["--quick", "--scenario", &scenario]);
+    let status = matrix.wait();
+    assert_eq!(status.code(), Some(0), "{}", matrix.log());
+    let report = report(folder, name);
+    assert_all_ran(&report);
+    assert_clean(folder);
+    report
+}
+
+fn a_slave_runs_beside_each_broker() -> Outcome {
+    let folder = Folder::new("mqbench-replication");
+    let report = quickly(&folder, "replication");
+    for mode in ["single", "async-slave", "sync-slave"] {
+        let mut of_mode = runs(&report).iter().filter(|run| run["replication"] == mode).peekable();
+        assert!(of_mode.peek().is_some(), "{mode}: {report}");
+        for run in of_mode {
+            assert!(run["result"]["messages"].as_u64() > Some(0), "{run}");
+            assert_eq!(run["figures"]["lag_max_kib"].is_number(), mode != "single", "{run}");
+        }
+    }
+    Outcome::Passed
+}
+
+fn an_empty_slave_catches_up() -> Outcome {
+    let folder = Folder::new("mqbench-catch-up");
+    let report = quickly(&folder, "catch-up");
+    let caught = runs(&report).iter().filter_map(|run| run["figures"]["catch_up_mb_s"].as_f64());
+    assert!(caught.clone().count() == 1 && caught.sum::<f64>() > 0.0, "{report}");
+    Outcome::Passed
+}
+
+fn calls_and_allocations_are_counted() -> Outcome {
+    let folder = Folder::new("mqbench-counts");
+    let report = quickly(&folder, "counts");
+    for run in runs(&report) {
+        let broker = &run["result"]["broker"];
+        assert!(broker["allocations"].is_u64(), "{run}");
+        // The kernel tells only those who may trace.
+        assert!(broker["syscalls"].is_null() || broker["syscalls"].as_u64() > Some(0), "{run}");
+    }
+    Outcome::Passed
 }
 
 fn the_ways_to_flush_are_all_measured() -> Outcome {
@@ -310,12 +359,12 @@ fn a_killed_matrix_leaves_no_broker() -> Outcome {
 
 fn what_cannot_be_measured_is_refused() -> Outcome {
     let folder = Folder::new("mqbench-refused");
-    let replicated = scenario(&folder, &format!("replication = ['sync-slave']\n{VERIFIED}"));
+    let replicated = scenario(&folder, &format!("replication = ['dledger']\n{VERIFIED}"));
     for (arguments, word) in [
         (vec!["--peer", "java-1.2.3"], "unknown peer"),
         (vec!["--peer-address", "127.0.0.1"], "HOST:PORT"),
         (vec!["--scenario", "/no/such/scenario.toml"], "/no/such/scenario.toml"),
-        (vec!["--scenario", replicated.as_str()], "sync-slave is not supported yet"),
+        (vec!["--scenario", replicated.as_str()], "dledger"),
         (vec!["--quick", "--set", "no_such=1"], "no_such"),
         (vec!["--only", "no-such"], "no-such"),
     ] {
