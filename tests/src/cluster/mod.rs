@@ -67,6 +67,14 @@ impl Cluster {
         self.brokers.len() - 1
     }
 
+    /// Makes a slave that is stopped the master of its name at its next start, as an operator does: in its own file.
+    pub fn make_master(&mut self, number: usize, role: &str) {
+        assert!(!self.brokers[number].is_running(), "{} runs", self.brokers[number].name());
+        good(self.brokers[number].set("brokerId", "0"));
+        good(self.brokers[number].set("brokerRole", role));
+        self.specs[number].id = 0;
+    }
+
     /// What that broker is.
     pub fn spec(&self, number: usize) -> &BrokerSpec {
         &self.specs[number]

@@ -6,7 +6,7 @@
 //! the pauses measured are the servers' and not the client's.
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use checker::{Op, Record, Uid, status};
 use client::{Broker, Nameserver, Options, Pull, PullOutcome, Send};
+use protocol::body::PERM_WRITE;
 
 use crate::body;
 use crate::recorder::Recorder;
@@ -210,8 +211,8 @@ impl Shared {
         self.stop.load(Ordering::Relaxed)
     }
 
-    /// Where the topic lives, by the first nameserver that answers.
-    fn places(&self) -> Option<Places> {
+    /// Where the topic lives, by the first nameserver that answers, and the names that take no sends.
+    fn places(&self) -> Option<(Places, BTreeSet<String>)> {
         for nameserver in &self.nameservers {
             let route = Nameserver::connect_with(*nameserver, OPTIONS).and_then(|mut ns| ns.route(&self.spec.topic));
             let Ok(Some(route)) = route else { continue };
@@ -220,7 +221,8 @@ impl Shared {
                 .brokers
                 .iter()
                 .map(|broker| (broker.broker_name.clone(), broker.addresses.iter().filter_map(address).collect()));
-            return Some(places.collect());
+            let read_only = route.queues.iter().filter(|queue| queue.perm & PERM_WRITE == 0);
+            return Some((places.collect(), read_only.map(|queue| queue.broker_name.clone()).collect()));
         }
         None
     }
@@ -230,20 +232,22 @@ impl Shared {
 struct Client<'a> {
     shared: &'a Shared,
     places: Places,
+    /// Names whose write permission is taken away.
+    read_only: BTreeSet<String>,
     asked: Option<Instant>,
     open: HashMap<SocketAddr, Broker>,
 }
 
 impl<'a> Client<'a> {
     fn new(shared: &'a Shared) -> Client<'a> {
-        Client { shared, places: Places::new(), asked: None, open: HashMap::new() }
+        Client { shared, places: Places::new(), read_only: BTreeSet::new(), asked: None, open: HashMap::new() }
     }
 
     /// The route, asked for again when it is old. A nameserver that does not answer leaves what is known; a broker that
     /// left the route stays known, as in the Java client while it has nothing better.
     fn places(&mut self) -> &Places {
         if self.asked.is_none_or(|at| at.elapsed() > ROUTE_AGE) {
-            if let Some(places) = self.shared.places() {
+            if let Some((places, read_only)) = self.shared.places() {
                 for (name, known) in &self.places {
                     if let Some(now) = places.get(name) {
                         for (id, address) in known {
@@ -253,11 +257,18 @@ impl<'a> Client<'a> {
                         }
                     }
                 }
-                self.places = places;
+                (self.places, self.read_only) = (places, read_only);
             }
             self.asked = Some(Instant::now());
         }
         &self.places
+    }
+
+    /// The masters that take sends.
+    fn masters(&mut self) -> Vec<(String, SocketAddr)> {
+        self.places();
+        let writable = self.places.iter().filter(|(name, _)| !self.read_only.contains(*name));
+        writable.filter_map(|(name, known)| Some((name.clone(), *known.get(&0)?))).collect()
     }
 
     fn connect(&mut self, address: SocketAddr) -> Option<&mut Broker> {
@@ -288,8 +299,7 @@ fn produce(shared: &Shared, number: u32) -> Recorder {
         let bytes = body::make(uid, rng.between(1, (1 << magnitude).min(shared.spec.body_max)) as usize);
         let mut last: Option<String> = None;
         for _ in 0..=RETRIES {
-            let masters: Vec<(String, SocketAddr)> =
-                client.places().iter().filter_map(|(name, known)| Some((name.clone(), *known.get(&0)?))).collect();
+            let masters = client.masters();
             // Another broker than the one that failed, where there is one.
             let others: Vec<_> = masters.iter().filter(|(name, _)| Some(name) != last.as_ref()).cloned().collect();
             let choice = if others.is_empty() { masters } else { others };
@@ -395,7 +405,9 @@ fn pull_all(shared: &Shared, broker: &mut Broker, recorder: &mut Recorder, next:
         }
         shared.delivered.fetch_add(pulled.messages.len() as u64, Ordering::Relaxed);
         // A slave that lags knows less than its master has given us: what it says of the end is no reason to go back.
-        if pulled.outcome == PullOutcome::Found || pulled.next_begin_offset > begin {
+        // "The offset is outside the queue" is said by masters alone, and obeyed as the Java client does.
+        let is_told = matches!(pulled.outcome, PullOutcome::Found | PullOutcome::OffsetMoved);
+        if is_told || pulled.next_begin_offset > begin {
             *next = Some(pulled.next_begin_offset);
         }
         if pulled.outcome == PullOutcome::Found {
