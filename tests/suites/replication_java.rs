@@ -83,13 +83,15 @@ fn mixed(is_java_master: bool, role: &str) -> Outcome {
     Outcome::Passed
 }
 
-/// A new group is given the topic's messages by this broker.
+/// A new group is given the topic's messages by this broker, from the first it has: a Java slave begins with the file
+/// its master writes to when the slave first reports, which is five seconds after its start.
 fn serves(node: &Node) {
     let mut found = 0;
     for queue in 0..QUEUES {
         let pulled = wait::until(Duration::from_secs(15), || {
             let mut broker = node.connect().ok()?;
-            let pulled = broker.pull(&Pull::from("CID_either", TOPIC, queue, 0)).ok()?;
+            let first = broker.min_offset(TOPIC, queue).ok()?;
+            let pulled = broker.pull(&Pull::from("CID_either", TOPIC, queue, first)).ok()?;
             (!pulled.messages.is_empty()).then_some(pulled)
         });
         let pulled = pulled.unwrap_or_else(|| panic!("{} serves nothing of {TOPIC}/{queue}", node.name()));
