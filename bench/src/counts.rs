@@ -3,11 +3,7 @@
 //! Owns the choice of who counts: the kernel where that is allowed, else the broker itself, by one request
 //! (GET_BROKER_RUNTIME_INFO) and names of its table. Main thread.
 
-use std::collections::BTreeMap;
-
 use client::Broker;
-use protocol::body::{Body, KvTable};
-use protocol::code::request;
 
 use crate::kernel_counts::{KernelCounts, SYNCS, SYSTEM_CALLS};
 
@@ -61,8 +57,7 @@ impl Counting {
         }
         // First, so that the request is in neither or both of two.
         let syscalls = self.calls.as_ref().and_then(KernelCounts::count);
-        let answer = broker.connection().call(request::GET_BROKER_RUNTIME_INFO, |_| {}, &[]).ok();
-        let told = answer.map(|answer| table(answer.command().body)).unwrap_or_default();
+        let told = broker.runtime_info().unwrap_or_default();
         let number = |key: &str| told.get(key).and_then(|text| text.parse().ok());
         let fdatasyncs = match &self.syncs {
             Some(kernel) => kernel.count(),
@@ -70,10 +65,6 @@ impl Counting {
         };
         Counts { fdatasyncs, syscalls, allocations: number(ALLOCATIONS) }
     }
-}
-
-fn table(body: &[u8]) -> BTreeMap<String, String> {
-    KvTable::from_json(body).map(|table| table.table).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -89,11 +80,5 @@ mod tests {
         };
         check(counts(Some(5), None), counts(Some(3), Some(1)), (Some(2), None, Some(0)));
         check(counts(Some(3), Some(9)), counts(Some(5), Some(1)), (Some(0), Some(8), Some(0)));
-    }
-
-    #[test]
-    fn a_body_that_is_no_table_says_nothing() {
-        assert_eq!(table(br#"{"table":{"ringmqFdatasyncs":"17"}}"#)[FDATASYNCS], "17");
-        assert!(table(b"no json").is_empty());
     }
 }

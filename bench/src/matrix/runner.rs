@@ -257,7 +257,7 @@ impl Runner<'_> {
         settle();
         let begun = Instant::now();
         let slave = running.start_slave(self.places, job, &broker.settings)?;
-        let (end, _) = slave::wait_in_step(running.address, slave)?;
+        let end = slave::wait_in_step(running.address, slave)?;
         let seconds = begun.elapsed().as_secs_f64();
         let megabytes = end as f64 / 1e6;
         let named =

@@ -10,8 +10,6 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use client::Broker;
-use protocol::body::{Body, KvTable};
-use protocol::code::request;
 
 use crate::matrix::interrupt;
 
@@ -26,10 +24,8 @@ const SAMPLES_MAX: usize = 1 << 16;
 
 /// The end of a broker's log, bytes.
 fn log_end(broker: &mut Broker) -> Result<i64, String> {
-    let code = request::GET_BROKER_RUNTIME_INFO;
-    let answer = broker.connection().call(code, |_| {}, &[]).map_err(|error| error.to_string())?;
-    let table = KvTable::from_json(answer.command().body).map_err(|error| error.to_string())?;
-    let end = table.table.get("commitLogMaxOffset").ok_or("no commitLogMaxOffset in the answer to request 28")?;
+    let info = broker.runtime_info().map_err(|error| error.to_string())?;
+    let end = info.get("commitLogMaxOffset").ok_or("no commitLogMaxOffset in the answer to request 28")?;
     end.parse().map_err(|_| format!("commitLogMaxOffset={end} is no number"))
 }
 
@@ -37,9 +33,8 @@ fn connect(address: SocketAddr) -> Result<Broker, String> {
     Broker::connect(address).map_err(|error| format!("{address}: {error}"))
 }
 
-/// Waits until the slave's log ends where the master's does; both must be without load. Returns that end, bytes, and
-/// how long it took.
-pub fn wait_in_step(master: SocketAddr, slave: SocketAddr) -> Result<(i64, Duration), String> {
+/// Waits until the slave's log ends where the master's does; both must be without load. Returns that end, bytes.
+pub fn wait_in_step(master: SocketAddr, slave: SocketAddr) -> Result<i64, String> {
     let begun = Instant::now();
     let mut last = String::from("nothing was asked");
     let ask =
@@ -49,7 +44,7 @@ pub fn wait_in_step(master: SocketAddr, slave: SocketAddr) -> Result<(i64, Durat
             return Err("interrupted while the slave catches up".into());
         }
         match ask() {
-            Ok((master, slave)) if master == slave => return Ok((master, begun.elapsed())),
+            Ok((master, slave)) if master == slave => return Ok(master),
             Ok((master, slave)) => last = format!("the master's log ends at {master}, the slave's at {slave}"),
             Err(problem) => last = problem,
         }

@@ -9,7 +9,6 @@ use std::process::Command;
 use std::time::Duration;
 
 use client::{Broker, Error, Options};
-use protocol::code::request;
 
 use crate::binaries;
 use crate::ports::Ports;
@@ -229,13 +228,8 @@ impl Node {
     /// A figure of a broker's runtime information.
     pub fn runtime_figure(&self, key: &str) -> Result<String, String> {
         let mut broker = self.connect().map_err(|error| error.to_string())?;
-        let answer = broker
-            .connection()
-            .call(request::GET_BROKER_RUNTIME_INFO, |_| {}, &[])
-            .map_err(|error| format!("{}: {error}", self.name))?;
-        let body: serde_json::Value = serde_json::from_slice(answer.command().body)
-            .map_err(|error| format!("{}: runtime information: {error}", self.name))?;
-        let found = body["table"][key].as_str().map(str::to_owned);
+        let mut info = broker.runtime_info().map_err(|error| format!("{}: {error}", self.name))?;
+        let found = info.remove(key);
         found.ok_or_else(|| format!("{}: runtime information has no {key}", self.name))
     }
 
