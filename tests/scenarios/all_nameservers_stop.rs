@@ -3,12 +3,11 @@
 
 use std::time::Duration;
 
-use checker::Op;
 use client::Nameserver;
 use tests::cluster::{PATIENCE, good};
 use tests::{Outcome, wait};
 
-use crate::common::{ENOUGH, TOPIC, field, pause, two_masters};
+use crate::common::{ENOUGH, TOPIC, field, two_masters};
 
 const PAUSE_MAX: Duration = Duration::from_millis(1500);
 const BACK_MAX: Duration = Duration::from_secs(35);
@@ -35,12 +34,7 @@ pub fn run() -> Outcome {
     .unwrap_or_else(|| panic!("the nameserver is back and knows no route after {BACK_MAX:?}"));
     println!("  routes are whole {} ms after the nameserver is back", begun.elapsed().as_millis());
     traffic.pause(true);
-    traffic.wait_drained(PATIENCE);
-    let history = traffic.stop();
-    pause("longest pause between acks", history.longest_gap(Op::Send, from, to), PAUSE_MAX);
-    pause("longest pause between deliveries", history.longest_gap(Op::Pull, from, to), PAUSE_MAX);
-    field.cluster.assert_replicas_equal();
-    field.cluster.judge(history);
+    field.judge_with_pauses(traffic, from..=to, PAUSE_MAX);
     field.cluster.stop();
     Outcome::Passed
 }

@@ -3,8 +3,10 @@
 //! Owns nothing that runs. Must not decide what a failure does: each scenario says so itself.
 
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use checker::Op;
 use tests::cluster::{BrokerSpec, Cluster, Node, PATIENCE, Traffic, TrafficSpec, good, java, traffic::History};
 use tests::{Outcome, Rng};
 
@@ -93,6 +95,19 @@ impl Field {
         Outcome::Passed
     }
 
+    /// Ends paused traffic once consumers have all of it, holds the longest pauses within `span` (of the run's clock)
+    /// against their bound, compares the replicas and judges.
+    #[track_caller]
+    pub fn judge_with_pauses(&mut self, traffic: Traffic, span: RangeInclusive<u64>, most: Duration) {
+        traffic.wait_drained(PATIENCE);
+        let history = traffic.stop();
+        let longest = |op| history.longest_gap(op, *span.start(), *span.end());
+        pause("longest pause between acks", longest(Op::Send), most);
+        pause("longest pause between deliveries", longest(Op::Pull), most);
+        self.cluster.assert_replicas_equal();
+        self.cluster.judge(history);
+    }
+
     /// The whole of a topology that nothing happens to: traffic, Java's clients where Java is, the end.
     pub fn steady(mut self) -> Outcome {
         let traffic = self.traffic();
@@ -114,11 +129,11 @@ impl Field {
 fn every_ack_was_delivered(history: &History) {
     let place = |record: &checker::Record| (record.topic.clone(), record.queue, record.queue_offset);
     let delivered: std::collections::HashSet<_> =
-        history.records.iter().filter(|record| record.op == checker::Op::Pull).map(place).collect();
+        history.records.iter().filter(|record| record.op == Op::Pull).map(place).collect();
     let missing: Vec<_> = history
         .records
         .iter()
-        .filter(|record| record.op == checker::Op::Send && record.status == 0)
+        .filter(|record| record.op == Op::Send && record.status == 0)
         .filter(|record| !delivered.contains(&place(record)))
         .collect();
     assert!(missing.is_empty(), "{} acked messages were never delivered, the first {:?}", missing.len(), missing[0]);

@@ -5,11 +5,10 @@
 
 use std::time::Duration;
 
-use checker::Op;
 use tests::Outcome;
 use tests::cluster::{PATIENCE, good};
 
-use crate::common::{ENOUGH, field, in_step, java_client, pause, two_masters};
+use crate::common::{ENOUGH, field, in_step, java_client, two_masters};
 
 /// The clients here ask for the route often; Java's own would take up to 30 s to leave the dead master out, but offer
 /// each message to the other master meanwhile, as these do.
@@ -44,12 +43,7 @@ pub fn run() -> Outcome {
     if let Some(java) = java {
         java.judge(&mut field.cluster);
     }
-    traffic.wait_drained(PATIENCE);
-    let history = traffic.stop();
-    pause("longest pause between acks", history.longest_gap(Op::Send, from, to), PAUSE_MAX);
-    pause("longest pause between deliveries", history.longest_gap(Op::Pull, from, to), PAUSE_MAX);
-    field.cluster.assert_replicas_equal();
-    field.cluster.judge(history);
+    field.judge_with_pauses(traffic, from..=to, PAUSE_MAX);
     field.cluster.stop();
     Outcome::Passed
 }

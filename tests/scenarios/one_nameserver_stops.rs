@@ -4,7 +4,6 @@
 
 use std::time::Duration;
 
-use checker::Op;
 use tests::Outcome;
 use tests::cluster::{PATIENCE, good};
 
@@ -27,12 +26,7 @@ pub fn run() -> Outcome {
     if let Some(java) = java {
         java.judge(&mut field.cluster);
     }
-    traffic.wait_drained(PATIENCE);
-    let history = traffic.stop();
-    pause("longest pause between acks", history.longest_gap(Op::Send, from, to), PAUSE_MAX);
-    pause("longest pause between deliveries", history.longest_gap(Op::Pull, from, to), PAUSE_MAX);
-    field.cluster.assert_replicas_equal();
-    field.cluster.judge(history);
+    field.judge_with_pauses(traffic, from..=to, PAUSE_MAX);
     good(field.cluster.nameservers[0].start().map(drop));
     let again = field.cluster.wait_registered();
     pause("all brokers are back at the nameserver", again, Duration::from_secs(35));

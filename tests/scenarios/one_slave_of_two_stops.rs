@@ -3,11 +3,10 @@
 
 use std::time::Duration;
 
-use checker::Op;
 use tests::Outcome;
 use tests::cluster::{BrokerSpec, PATIENCE, good};
 
-use crate::common::{ENOUGH, field, pause};
+use crate::common::{ENOUGH, field};
 
 const PAUSE_MAX: Duration = Duration::from_millis(1500);
 
@@ -32,12 +31,7 @@ pub fn run() -> Outcome {
     println!("  {} acked, {none} answered with code 11, {late} with 12", traffic.acked());
     assert_eq!((none, late), (0, 0), "sends found no slave while one of two lived");
     traffic.pause(true);
-    traffic.wait_drained(PATIENCE);
-    let history = traffic.stop();
-    pause("longest pause between acks", history.longest_gap(Op::Send, from, to), PAUSE_MAX);
-    pause("longest pause between deliveries", history.longest_gap(Op::Pull, from, to), PAUSE_MAX);
-    field.cluster.assert_replicas_equal();
-    field.cluster.judge(history);
+    field.judge_with_pauses(traffic, from..=to, PAUSE_MAX);
     field.cluster.stop();
     Outcome::Passed
 }
