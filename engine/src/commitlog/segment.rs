@@ -10,9 +10,9 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use memmap2::{MmapOptions, MmapRaw};
+use memmap2::{Advice, MmapOptions, MmapRaw};
 
-use crate::io::{Disk, no_readahead, residency};
+use crate::io::{Disk, PAGE, drop_cache_from, no_readahead, residency};
 
 /// Bytes of one read by a thread: a request to the disk that a flush does not wait for long.
 const WARM_PIECE: usize = 128 << 10;
@@ -42,11 +42,35 @@ impl Segment {
         }
         let len = usize::try_from(size).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
         let map = MmapOptions::new().len(len).map_raw_read_only(&file)?;
-        // A sendfile that comes to the mark of a readahead window starts the next one, on the shard: as many pages as the
-        // device is set to, 8 MiB here, made in one go, some 16 ms without the core. Whoever reads cold pages says how
-        // far, see `LogRange::warm`.
         no_readahead(&file);
-        Ok(Self { file, map, base, size, path: path.to_path_buf() })
+        let segment = Self { file, map, base, size, path: path.to_path_buf() };
+        segment.advise(Advice::Random);
+        Ok(segment)
+    }
+
+    /// How the kernel reads ahead of a touched page. It sets a mark in what it read ahead, and whoever comes to the mark
+    /// later, a sendfile or a page fault on any thread, makes the next window before it gets its page: as many pages as
+    /// the device is set to, 8 MiB here, some 20 ms without the core, and again at the mark in that one. So nothing is
+    /// read ahead while a store is used; whoever reads cold pages says how far, see [`LogRange::warm`].
+    fn advise(&self, advice: Advice) {
+        // Where it is not heeded, reads are larger.
+        let _ = self.map.advise(advice);
+    }
+
+    /// Recovery goes through the mapping from front to back: the kernel may read ahead until
+    /// [`Segment::stop_reading_ahead`].
+    pub(crate) fn read_ahead(&self) {
+        self.advise(Advice::Normal);
+    }
+
+    /// The scan is over; from `from` on the file is forgotten, with the marks of what was read ahead there.
+    pub(crate) fn stop_reading_ahead(&self, from: u64) {
+        self.advise(Advice::Random);
+        let from = from.next_multiple_of(PAGE as u64);
+        if from < self.size {
+            self.unmap_pages(from, self.size - from);
+            drop_cache_from(&self.file, from);
+        }
     }
 
     /// The descriptor, for sendfile; open as long as this value lives.

@@ -15,7 +15,7 @@ use super::key::{self, Key};
 
 /// Keys and bytes of log taken up at a time, so that a stop is prompt and the locks are free in between.
 const KEYS_MAX: usize = 1024;
-const BYTES_MAX: usize = 4 << 20;
+pub(crate) const BYTES_MAX: usize = 4 << 20;
 /// Waits between two looks at the log: just after records came, and when none came for a while.
 const BUSY_WAIT: Duration = Duration::from_millis(5);
 const IDLE_WAIT: Duration = Duration::from_millis(100);

@@ -9,7 +9,7 @@
 
 mod active;
 mod file;
-mod follow;
+pub(crate) mod follow;
 mod key;
 mod load;
 mod name;

@@ -24,8 +24,14 @@ pub(super) fn fallocate(file: &File, size: u64) -> io::Result<()> {
 
 /// Drops a file's clean pages from the page cache, so that the next read comes from the disk.
 pub fn drop_cache(file: &File) {
+    drop_cache_from(file, 0);
+}
+
+/// The same from a position on.
+pub(crate) fn drop_cache_from(file: &File, position: u64) {
+    let Ok(position) = libc::off_t::try_from(position) else { return };
     // SAFETY: plain integers and an open descriptor; length 0 means to the end.
-    let _ = unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, 0, libc::POSIX_FADV_DONTNEED) };
+    let _ = unsafe { libc::posix_fadvise(file.as_raw_fd(), position, 0, libc::POSIX_FADV_DONTNEED) };
 }
 
 /// Where data begins at or after `position`, skipping holes; `None` when only a hole is left.

@@ -125,6 +125,7 @@ pub(crate) fn recover(options: &StoreOptions) -> Result<(Recovered, OpenQueues, 
         segments.push(layout::first_segment(options, 0)?);
     }
 
+    segments.iter().for_each(|segment| segment.read_ahead());
     let log = Log::new(&segments, options);
     let start = start::choose(&log, &checkpoint, abnormal, &queues);
     report.from = start.from;
@@ -169,6 +170,9 @@ pub(crate) fn recover(options: &StoreOptions) -> Result<(Recovered, OpenQueues, 
     let dir = &options.commitlog_dir;
     let synced = options.disk.sync_dir(dir).inspect_err(|_| abort::leave_failure(&options.abort_path));
     synced.map_err(at("make durable the directory", dir))?;
+    for segment in &segments {
+        segment.stop_reading_ahead(u64::try_from(walked.end.saturating_sub(segment.base())).unwrap_or(0));
+    }
     let log_min = segments.first().map_or(0, |segment| segment.base());
     let deleted_path = deleted::path(&options.root);
     deleted::limit(&options.root, walked.end).map_err(at("write", &deleted_path))?;

@@ -12,7 +12,7 @@ use super::{get, rounds};
 use crate::commitlog::prepare::TMP_SUFFIX;
 use crate::commitlog::segment::LogRange;
 use crate::error::{OpenError, PutRefused, StoreFailed};
-use crate::index::{Follower, LogReader};
+use crate::index::{Follower, LogReader, follow};
 use crate::options::{FlushWay, StoreOptions, StoreRole};
 use crate::progress::{Counters, Refuser};
 use crate::receive::Receiver;
@@ -328,6 +328,10 @@ impl LogReader for Core {
         let Some(segment) = self.segments.find(physical).filter(|_| physical < readable) else { return false };
         let len = usize::try_from(segment.end().min(readable).saturating_sub(physical)).unwrap_or(0);
         let Some(position) = segment.position(physical) else { return false };
+        let near = LogRange { segment: segment.clone(), position, len: len.min(follow::BYTES_MAX) };
+        if !near.is_resident() {
+            near.warm();
+        }
         f(segment.bytes(position, len));
         self.unmap_read(physical);
         true
