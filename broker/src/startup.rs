@@ -163,8 +163,6 @@ pub fn start(mut options: BrokerOptions) -> Result<Running, StartError> {
         let thread = shard::start(spec, move || run_shard(env, seed, port, shared, own, up));
         threads.push(thread.map_err(io("cannot start a shard"))?);
     }
-    let pinned: Vec<usize> = env.options.cpus.iter().copied().flatten().collect();
-    shard::leave_cpus_to_shards(&pinned, &[engine::flush::THREAD]);
     let registrars = registrar::start(&env).map_err(io("cannot start a registrar"))?;
     drop(up);
     if env.options.is_slave() {
@@ -174,6 +172,8 @@ pub fn start(mut options: BrokerOptions) -> Result<Running, StartError> {
     }
     let copier =
         env.options.is_slave().then(|| metadata::start(&env)).transpose().map_err(io("cannot start a thread"))?;
+    let pinned: Vec<usize> = env.options.cpus.iter().copied().flatten().collect();
+    shard::leave_cpus_to_shards(&pinned, &[engine::flush::THREAD, replication::ha::THREADS]);
     Ok(Running { env, shards: threads, registrars, copier, report: opened.report, listening, failed })
 }
 

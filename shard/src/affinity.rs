@@ -33,7 +33,7 @@ pub(crate) fn stay() {
 /// are left: what they do beside a shard (reading ahead, the index, flushing) would else take its core in slices of
 /// milliseconds. Threads that they start later follow them. Call it once the shards are started.
 ///
-/// Threads of the names in `but` stay where they are: such as a shard waits for.
+/// Threads whose names begin as one in `but` stay where they are: such as a shard waits for.
 pub fn leave_cpus_to_shards(cpus: &[usize], but: &[&str]) {
     let rest: Vec<usize> = allowed_cpus().into_iter().filter(|cpu| !cpus.contains(cpu)).collect();
     if cpus.is_empty() || rest.is_empty() {
@@ -44,7 +44,7 @@ pub fn leave_cpus_to_shards(cpus: &[usize], but: &[&str]) {
     let ids = threads.flatten().filter_map(|thread| thread.file_name().to_str()?.parse::<i32>().ok());
     let is_named = |id: &i32| {
         let name = std::fs::read_to_string(format!("/proc/self/task/{id}/comm")).unwrap_or_default();
-        but.contains(&name.trim_end())
+        but.iter().any(|but| name.starts_with(but))
     };
     for id in ids.filter(|id| !pinned.contains(id) && !is_named(id)) {
         // A thread that has ended meanwhile needs no CPU.

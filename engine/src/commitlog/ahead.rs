@@ -12,8 +12,8 @@ use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 
-use crate::io::{PAGE, next_data, no_readahead};
-use crate::options::FlushMode;
+use crate::io::{PAGE, give_way, next_data, no_readahead};
+use crate::options::{FlushMode, Replication, StoreRole};
 use crate::store::core::Core;
 
 /// How far ahead of the log's end pages are in the cache.
@@ -69,6 +69,7 @@ impl Ahead {
 
 /// The thread; returns when the store stops.
 pub(crate) fn run(core: &Core) {
+    give_way();
     let mut reader = Reader::new();
     while !core.is_stopping() {
         reader.read(core);
@@ -106,10 +107,15 @@ impl Reader {
                 // The kernel's own readahead takes as much as the device is set to, here 8 MiB, in one request, and a
                 // flush that comes meanwhile waits for all of it: p99 5 ms instead of 1.3. Without flushes to wait for,
                 // large requests are the faster way.
-                if core.options.flush == FlushMode::Sync {
+                let is_zeroed = is_zeroed(&file, segment.size());
+                if core.options.flush == FlushMode::Sync || !is_zeroed {
                     no_readahead(&file);
                 }
-                self.file = Some((segment.base(), is_zeroed(&file, segment.size()).then_some(file)));
+                // New pages cost this thread as much as the shard. It is only where a producer also waits for what
+                // comes behind the write, a link and a slave, that making them meanwhile is worth a core's time.
+                let is_waited_for =
+                    core.options.role == StoreRole::Slave || core.options.replication != Replication::Async;
+                self.file = Some((segment.base(), (is_zeroed || is_waited_for).then_some(file)));
             }
             let file = self.file.as_ref().and_then(|(_, file)| file.as_ref());
             let Some((file, mut position)) = file.zip(segment.position(from)) else { continue };
@@ -132,8 +138,8 @@ impl Reader {
 }
 
 /// Whether a file was filled with zeros to its end. Where it was not, reading brings nothing from the disk: the kernel
-/// makes the zeros with the processor, a whole readahead window in one go, 20 ms without the core for whoever else
-/// needs it. Asked before the end was ever read, for pages in the cache count as written.
+/// makes the zeros with the processor, and a whole readahead window of them in one go is 20 ms without the core for
+/// whoever else needs it. Asked before the end was ever read, for pages in the cache count as written.
 fn is_zeroed(file: &File, size: u64) -> bool {
     let last = size.saturating_sub(PAGE as u64);
     matches!(next_data(file, last), Ok(Some(data)) if data == last)

@@ -12,6 +12,7 @@ use protocol::message::{Peek, Record, layout, peek};
 
 use super::Index;
 use super::key::{self, Key};
+use crate::io::give_way;
 
 /// Keys and bytes of log taken up at a time, so that a stop is prompt and the locks are free in between.
 const KEYS_MAX: usize = 1024;
@@ -123,6 +124,7 @@ pub(super) struct Walker {
 
 impl Walker {
     fn run(mut self, signal: &Signal) {
+        give_way();
         let mut wait = BUSY_WAIT;
         let mut idle_since: Option<Instant> = None;
         let mut relaxed = false;

@@ -20,7 +20,9 @@ pub(crate) use event::EventFd;
 pub use fault::Faults;
 pub use space::{Space, SpaceProbe};
 pub use sys::{IoClass, drop_cache, physical_memory_bytes, set_io_class, utc_offset_minutes};
-pub(crate) use sys::{drop_cache_from, lock_first_byte, lock_holder, next_data, no_readahead, sync_file_system};
+pub(crate) use sys::{
+    drop_cache_from, give_way, lock_first_byte, lock_holder, next_data, no_readahead, sync_file_system,
+};
 
 /// Bytes of a page: writes are padded and space is counted in these.
 pub const PAGE: usize = 4096;

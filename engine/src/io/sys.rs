@@ -60,6 +60,14 @@ pub(crate) fn no_readahead(file: &File) {
     unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, 0, libc::POSIX_FADV_RANDOM) };
 }
 
+/// The calling thread is to give way to those that a client waits for: it has a tenth of their share of a core that is
+/// full, and does not keep them waiting for its slice.
+pub(crate) fn give_way() {
+    const NICE: libc::c_int = 10;
+    // SAFETY: plain integers; Linux takes 0 as the calling thread, not the process. Refused, nothing changes.
+    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICE) };
+}
+
 /// Makes the whole file system of an open file or directory durable, metadata too. Errors of earlier writes that
 /// nobody was told yet are told here (Linux 5.8 and later).
 pub(crate) fn sync_file_system(of: &File) -> io::Result<()> {

@@ -14,6 +14,7 @@ use std::io::{self, IoSlice};
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 pub use error::{ReceiveError, Unsound};
 pub(crate) use reshape::{Change, Reshape};
@@ -55,9 +56,17 @@ impl Received {
     }
 }
 
+/// How often shards are called to follow: nobody waits for them as a producer waits for a report, and each call costs a
+/// sleeping shard more than the messages do that came meanwhile.
+const SHOW_INTERVAL: Duration = Duration::from_millis(1);
+
 /// See the module's head. From [`Shared::receiver`].
 pub struct Receiver {
     shared: Arc<Shared>,
+    /// When the shards were called last.
+    shown: Instant,
+    /// Records have come since.
+    is_behind: bool,
 }
 
 impl Receiver {
@@ -66,7 +75,7 @@ impl Receiver {
         if core.options.role != StoreRole::Slave || core.received.taken.swap(true, Ordering::SeqCst) {
             return None;
         }
-        Some(Self { shared: shared.clone() })
+        Some(Self { shared: shared.clone(), shown: Instant::now(), is_behind: false })
     }
 
     fn core(&self) -> &Core {
@@ -195,15 +204,34 @@ impl Receiver {
         let received = segment.position(from).zip(usize::try_from(to.saturating_sub(from)).ok());
         let (position, len) = received.unwrap_or((position, bytes.len()));
         let found = scan::advance(segment.bytes(position, len), from, file_end);
-        core.received_to(to, found.watermark, found.store_timestamp);
-        match found.unsound {
+        let news = core.received_to(to, found.watermark, found.store_timestamp);
+        let result = match found.unsound {
             None => Ok(()),
             Some(unsound) => {
                 tracing::error!("{unsound}");
                 state.unsound = Some(unsound.clone());
                 Err(ReceiveError::Unsound(unsound))
             }
+        };
+        drop(state);
+        self.is_behind |= news;
+        self.show(false);
+        result
+    }
+
+    /// Has the shards follow what was appended, unless they were called within the last millisecond; with `at_once` even
+    /// then. The time after which it is to be called again, if it put that off.
+    pub fn show(&mut self, at_once: bool) -> Option<Duration> {
+        if !self.is_behind {
+            return None;
         }
+        let since = self.shown.elapsed();
+        if !at_once && since < SHOW_INTERVAL {
+            return Some(SHOW_INTERVAL - since);
+        }
+        (self.shown, self.is_behind) = (Instant::now(), false);
+        self.core().progress.watermark_moved(None);
+        None
     }
 
     /// Wakes the receiver's thread when [`Receiver::durable`] moved.
@@ -214,6 +242,7 @@ impl Receiver {
 
 impl Drop for Receiver {
     fn drop(&mut self) {
+        self.show(true);
         self.core().received.taken.store(false, Ordering::SeqCst);
     }
 }

@@ -180,7 +180,8 @@ impl Core {
 
     /// On a slave: says that bytes are received up to `end` and whole records up to `watermark`, the newest stored at
     /// `store_timestamp`, ms.
-    pub(crate) fn received_to(&self, end: i64, watermark: i64, store_timestamp: i64) {
+    /// `true`: there are new whole records, of which the shards are yet to be told.
+    pub(crate) fn received_to(&self, end: i64, watermark: i64, store_timestamp: i64) -> bool {
         let moved = self.tail.watermark() < watermark;
         self.tail.follow(end, watermark, store_timestamp);
         if self.wants_next_segment() {
@@ -189,9 +190,9 @@ impl Core {
         if moved {
             self.written_watchers.moved(watermark, || self.tail.watermark());
             self.durable_watchers.moved(watermark, || self.durable());
-            self.progress.watermark_moved(None);
             self.call_flusher(watermark);
         }
+        moved
     }
 
     /// On a slave whose log was cut: what was known of bytes behind `end` does not hold any more.

@@ -74,6 +74,7 @@ impl Copy<'_> {
     /// Runs the link to its end. The socket does not block.
     pub(super) fn run(&mut self, mut socket: TcpStream) -> CopyEnd {
         let Err(end) = self.copy(&mut socket);
+        self.sink.show(true);
         end
     }
 
@@ -91,8 +92,11 @@ impl Copy<'_> {
             if self.board.is_called() {
                 return Err(CopyEnd::Called);
             }
-            let deadline =
+            let mut deadline =
                 if self.wait_for_durable(durable_watch.as_ref()) { self.session.deadline() } else { Instant::now() };
+            if let Some(put_off) = self.sink.show(false) {
+                deadline = deadline.min(Instant::now() + put_off);
+            }
             let mut polls = [
                 socket::interest(socket.as_raw_fd(), reports.is_waiting(), true),
                 socket::interest(self.board.waker().fd(), false, true),

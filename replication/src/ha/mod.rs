@@ -4,6 +4,9 @@
 //! a slave begins. These four have no I/O, no clock and no threads. [`MasterServer`] and [`SlaveClient`] drive them on
 //! ordinary threads; [`store`] ties them to the store of a broker.
 
+/// What the names of all threads here begin with. A producer of a SYNC_MASTER waits for each of them.
+pub const THREADS: &str = "ha-";
+
 mod attempt;
 pub mod client;
 mod copy;

@@ -5,6 +5,7 @@
 use std::fmt;
 use std::io;
 use std::os::fd::RawFd;
+use std::time::Duration;
 
 use engine::LogRange;
 
@@ -101,6 +102,9 @@ pub trait LogSink: Send + 'static {
     fn read(&self, from: i64, len: usize) -> Result<Vec<u8>, SinkError>;
     /// Appends at the end, which `offset` has to be; never across the end of a file.
     fn append(&mut self, offset: i64, bytes: &[u8]) -> Result<(), SinkError>;
+    /// Lets readers see what was appended, now or, unless `at_once`, within a short time: after the time it answers with
+    /// it wants to be called again.
+    fn show(&mut self, at_once: bool) -> Option<Duration>;
     /// Lets an empty log begin at the first byte of a file.
     fn begin_at(&mut self, offset: i64) -> Result<(), SinkError>;
     /// Sets all aside; the log is empty afterwards. Answers where it went, for the operator.

@@ -5,6 +5,7 @@
 use std::io;
 use std::os::fd::RawFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 use engine::{LogWatch, ReceiveError, Receiver, Shared};
 
@@ -116,6 +117,10 @@ impl LogSink for StoreSink {
 
     fn append(&mut self, offset: i64, bytes: &[u8]) -> Result<(), SinkError> {
         self.0.append(offset, bytes).map_err(refused)
+    }
+
+    fn show(&mut self, at_once: bool) -> Option<Duration> {
+        self.0.show(at_once)
     }
 
     fn begin_at(&mut self, offset: i64) -> Result<(), SinkError> {

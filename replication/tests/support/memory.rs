@@ -392,6 +392,10 @@ impl LogSink for MemorySink {
         Ok(())
     }
 
+    fn show(&mut self, _at_once: bool) -> Option<Duration> {
+        None
+    }
+
     fn begin_at(&mut self, offset: i64) -> Result<(), SinkError> {
         let mut log = self.log();
         assert!(log.bytes.is_empty(), "begins anew over a log");
