@@ -4,9 +4,12 @@
 mod support;
 
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 use std::time::Duration;
 
-use replication::ha::{InitialSync, LogSink, Resync, SlaveClient, SlaveOptions, SlavePhase};
+use replication::ha::{
+    InitialSync, LogSink, MasterOptions, MasterServer, Resync, SlaveClient, SlaveOptions, SlavePhase,
+};
 use support::memory::{MemoryLog, MemorySink, eventually};
 use support::quick::{any_port, master, master_options, slave, slave_options};
 
@@ -60,6 +63,29 @@ fn two_slaves_copy_and_confirm_what_is_safe() {
     assert_eq!(server.links(), []);
     assert_eq!(server.ended().len(), 2);
     wait_phase(&first, "lost", |phase| matches!(phase, SlavePhase::Lost { .. }));
+}
+
+/// Whenever a flush ends between two steps of the slave's thread, its report does not wait for the next sign of life.
+#[test]
+fn a_flush_that_ends_at_any_moment_is_confirmed() {
+    let log = filled(2, 1);
+    let quiet = Duration::from_secs(600);
+    let options = MasterOptions { heartbeat: quiet, housekeeping: quiet, ..master_options() };
+    let server = MasterServer::start(any_port(), options, Arc::new(log.clone())).expect("started");
+    let sink = MemorySink::new(FILE).sync_flush();
+    let options = SlaveOptions { heartbeat: quiet, housekeeping: quiet, ..slave_options() };
+    let _slave = slave(&log, &sink, options, server.address());
+    sink.flush_after_looks(0);
+    log.wait_acked(log.end());
+    for looks in 0..16 {
+        sink.flush_after_looks(looks);
+        let end = log.put(300);
+        sink.wait_end(end);
+        // So many looks may not come; then the flush ends by itself.
+        std::thread::sleep(Duration::from_millis(20));
+        sink.flush();
+        log.wait_acked(end);
+    }
 }
 
 #[test]

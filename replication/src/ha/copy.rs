@@ -85,6 +85,8 @@ impl Copy<'_> {
         let mut effects = Vec::new();
         let mut rate = Rate::new(Instant::now());
         let mut ahead_since = None;
+        // What the session was last told to be safe; what became so since is yet to be reported.
+        let mut told = i64::MIN;
         self.step(Input::Connected, &mut effects, &mut reports)?;
         loop {
             reports.push(socket).map_err(failed)?;
@@ -92,8 +94,11 @@ impl Copy<'_> {
             if self.board.is_called() {
                 return Err(CopyEnd::Called);
             }
-            let mut deadline =
-                if self.wait_for_durable(durable_watch.as_ref()) { self.session.deadline() } else { Instant::now() };
+            let mut deadline = if self.wait_for_durable(durable_watch.as_ref(), told) {
+                self.session.deadline()
+            } else {
+                Instant::now()
+            };
             if let Some(put_off) = self.sink.show(false) {
                 deadline = deadline.min(Instant::now() + put_off);
             }
@@ -119,18 +124,18 @@ impl Copy<'_> {
                 }
             }
             // Also says whether anything became safe meanwhile.
-            self.step(Input::Stored { durable: self.sink.durable() }, &mut effects, &mut reports)?;
+            told = self.sink.durable();
+            self.step(Input::Stored { durable: told }, &mut effects, &mut reports)?;
         }
     }
 
-    /// Asks to be woken when more is safe than was reported; `false` if more is already.
-    fn wait_for_durable(&self, watch: &dyn Watch) -> bool {
-        let seen = self.sink.durable();
+    /// Asks to be woken when more is safe than the session was told; `false` if more is already.
+    fn wait_for_durable(&self, watch: &dyn Watch, told: i64) -> bool {
         // Nothing waits to become safe, so nothing is to be woken for.
-        if seen >= self.sink.end() || self.session.is_comparing() {
+        if told >= self.sink.end() || self.session.is_comparing() {
             return true;
         }
-        watch.arm(seen) <= seen
+        watch.arm(told) <= told
     }
 
     fn step(&mut self, input: Input<'_>, effects: &mut Vec<Effect>, reports: &mut Reports) -> Result<(), CopyEnd> {

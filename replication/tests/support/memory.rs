@@ -242,12 +242,22 @@ struct SlaveLog {
     base: i64,
     flushed: usize,
     is_sync_flush: bool,
+    /// A flush ends at the look at the durable end after so many others.
+    looks_to_flush: Option<usize>,
     is_full: bool,
     is_failed: bool,
     unsound: Option<(usize, String)>,
     spoils: usize,
     aside: Vec<Vec<u8>>,
     events: Vec<Arc<Event>>,
+}
+
+impl SlaveLog {
+    fn flush(&mut self) {
+        self.flushed = self.bytes.len();
+        let durable = self.base + self.flushed as i64;
+        self.events.iter().for_each(|event| event.moved(durable));
+    }
 }
 
 /// A slave's log; clones are the same log.
@@ -264,6 +274,7 @@ impl MemorySink {
             base: 0,
             flushed: 0,
             is_sync_flush: false,
+            looks_to_flush: None,
             is_full: false,
             is_failed: false,
             unsound: None,
@@ -293,10 +304,12 @@ impl MemorySink {
     }
 
     pub fn flush(&self) {
-        let mut log = self.log();
-        log.flushed = log.bytes.len();
-        let durable = log.base + log.flushed as i64;
-        log.events.iter().for_each(|event| event.moved(durable));
+        self.log().flush();
+    }
+
+    /// What is appended from now on is flushed while somebody looks at the durable end, after so many looks.
+    pub fn flush_after_looks(&self, looks: usize) {
+        self.log().looks_to_flush = Some(looks);
     }
 
     pub fn fill(&self, is_full: bool) {
@@ -348,7 +361,15 @@ impl LogSink for MemorySink {
     }
 
     fn durable(&self) -> i64 {
-        let log = self.log();
+        let mut log = self.log();
+        match log.looks_to_flush {
+            Some(0) if log.flushed < log.bytes.len() => {
+                log.looks_to_flush = None;
+                log.flush();
+            }
+            Some(looks) if log.flushed < log.bytes.len() => log.looks_to_flush = Some(looks - 1),
+            _ => {}
+        }
         log.base + if log.is_sync_flush { log.flushed } else { log.bytes.len() } as i64
     }
 
