@@ -54,7 +54,7 @@ pub(super) const KEYS: &[Key] = &[
     int_in("haListenPort", "10912", 1, 65_535).live("port of replication; always listenPort + 1, as in Java"),
     int_in("haSendHeartbeatInterval", "5000", 10, INT_MAX).live("ms between signs of life on a replication link"),
     int_in("haHousekeepingInterval", "20000", 100, INT_MAX).live("ms of silence before a replication link is closed"),
-    int_in("haTransferBatchSize", "131072", 1_024, 4_000_000).live("bytes of the log in one replication frame"),
+    int_in("haTransferBatchSize", "32768", 1_024, 4_000_000).live("bytes of the log in one replication frame"),
     null("haMasterAddress").important().live("where a slave copies from, host:port of the master's replication port; unset: as the nameserver says"),
     int_in("haSlaveFallbehindMax", "268435456", 1, INT_MAX).live("bytes a slave may lag and still be waited for by a SYNC_MASTER"),
     choice("brokerRole", "ASYNC_MASTER", &["ASYNC_MASTER", "SYNC_MASTER", "SLAVE"]).important().live("part the broker takes in its set; SYNC_MASTER answers a send after one slave has it"),

@@ -23,7 +23,7 @@ impl Default for MasterOptions {
         Self {
             heartbeat: Duration::from_secs(5),
             housekeeping: Duration::from_secs(20),
-            batch: 128 * 1024,
+            batch: 32 * 1024,
             links_max: 32,
             #[cfg(feature = "planted-bug")]
             bug: None,
