@@ -5,6 +5,7 @@
 use std::fmt::Write;
 
 use protocol::body::TopicRouteData;
+use protocol::calendar::civil;
 
 /// `%.2f`: rounded half up on the shortest decimal form of the number, where C and Rust round its exact value.
 pub fn fixed(value: f64, places: usize) -> String {
@@ -36,22 +37,9 @@ pub fn fixed(value: f64, places: usize) -> String {
 pub fn time(unix_ms: i64, utc_offset_minutes: i32) -> String {
     let local_ms = unix_ms.saturating_add(i64::from(utc_offset_minutes) * 60_000);
     let (days, of_day) = (local_ms.div_euclid(86_400_000), local_ms.rem_euclid(86_400_000));
-    let (year, month, day) = date(days);
+    let (year, month, day) = civil(days);
     let (second, ms) = (of_day / 1000, of_day % 1000);
     format!("{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02},{ms:03}", second / 3600, second / 60 % 60, second % 60)
-}
-
-/// Year, month and day of a count of days since 1970: years are counted from March, so that the leap day is the last.
-fn date(days: i64) -> (i64, i64, i64) {
-    const ERA_DAYS: i64 = 146_097; // 400 years
-    let days = days + 719_468; // since 0000-03-01
-    let (era, of_era) = (days.div_euclid(ERA_DAYS), days.rem_euclid(ERA_DAYS));
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let march_month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * march_month + 2) / 5 + 1;
-    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
-    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
 }
 
 /// Minutes the system's time zone is east of Greenwich at `unix_ms`.

@@ -6,7 +6,6 @@
 //! Only `io` names the io_uring runtime; unsafe code stands in `io` and in `commitlog::segment` alone.
 
 pub mod abort;
-mod calendar;
 pub mod checkpoint;
 pub mod clean;
 pub mod commitlog;

@@ -5,6 +5,7 @@
 //! readers are bounded and answer with an error, never with a panic.
 
 pub mod body;
+pub mod calendar;
 pub mod code;
 pub mod command;
 mod digits;

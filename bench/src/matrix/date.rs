@@ -1,8 +1,10 @@
 //! Wall time as people write it, in UTC.
 //!
-//! Owns the arithmetic of the calendar. Must not be used to measure durations.
+//! Must not be used to measure durations.
 
 use std::time::{SystemTime, UNIX_EPOCH};
+
+use protocol::calendar::civil;
 
 /// Milliseconds since 1970; 0 before that.
 pub fn now_ms() -> u64 {
@@ -13,21 +15,9 @@ pub fn now_ms() -> u64 {
 /// `2026-11-21 14:05:09 UTC`
 pub fn utc(ms: u64) -> String {
     let seconds = ms / 1000;
-    let (year, month, day) = civil(seconds / 86_400);
+    let (year, month, day) = civil(i64::try_from(seconds / 86_400).unwrap_or(i64::MAX));
     let of_day = seconds % 86_400;
     format!("{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02} UTC", of_day / 3600, of_day / 60 % 60, of_day % 60)
-}
-
-/// Year, month, day of a day counted from 1970-01-01: years are counted from March, so that the leap day is the last.
-fn civil(days: u64) -> (u64, u64, u64) {
-    let days = days + 719_468;
-    let (era, of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    (year_of_era + era * 400 + u64::from(month <= 2), month, day)
 }
 
 #[cfg(test)]

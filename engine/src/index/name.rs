@@ -2,7 +2,7 @@
 //!
 //! Pure. Java 4.x parses the name as a number and sorts by it.
 
-use crate::calendar::civil;
+use protocol::calendar::civil;
 
 /// Digits of a name.
 pub(super) const NAME_LEN: usize = 17;

@@ -9,8 +9,9 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use protocol::calendar::civil;
+
 use super::{ReceiveError, failed};
-use crate::calendar::civil;
 use crate::commitlog::prepare::TMP_SUFFIX;
 use crate::commitlog::segment::{Segment, file_name};
 use crate::recover;

@@ -1,7 +1,8 @@
-//! Days as people count them. Pure, any thread.
+//! Days as names of files and texts of tools write them. Pure, any thread.
 
-/// Gregorian date of a day count since 1970-01-01, by eras of 400 years that begin in March.
-pub(crate) fn civil(days: i64) -> (i64, i64, i64) {
+/// Gregorian year, month and day of a day count since 1970-01-01, by eras of 400 years that begin in March: the leap day
+/// is the last one, and months follow a fixed pattern.
+pub fn civil(days: i64) -> (i64, i64, i64) {
     let shifted = days.saturating_add(719_468);
     let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
     let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
