@@ -119,13 +119,12 @@ fn forward(mut from: TcpStream, mut to: TcpStream, to_slave: bool, cut: Cut, cou
         let want = bytes.len().min(limit - total);
         match from.read(&mut bytes[..want]) {
             Ok(read) if read > 0 => {
+                // Before the other side can act on them.
+                count.fetch_add(read, Ordering::SeqCst);
                 if to.write_all(&bytes[..read]).is_err() {
                     break;
                 }
                 total += read;
-                if cut != Cut::Never || limit == usize::MAX {
-                    count.fetch_add(read, Ordering::SeqCst);
-                }
             }
             _ => break,
         }
@@ -179,7 +178,7 @@ fn all(cases: Vec<Cut>, housekeeping: Duration) {
     println!("{} cuts", cases.len());
 }
 
-/// Counted in the first link only, so it is the same for all.
+/// Of a session whose link stands to its end.
 fn lengths() -> (usize, usize) {
     let (to_slave, to_master) = session(Cut::Never, Duration::from_secs(20));
     assert!(to_slave > 1600 && to_master >= 48, "a session of {to_slave} and {to_master} bytes shows little");
