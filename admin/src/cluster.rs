@@ -2,6 +2,8 @@
 //!
 //! Owns the choice of brokers by cluster. Must not ask brokers. Any thread.
 
+use std::collections::BTreeSet;
+
 use protocol::body::ClusterInfo;
 use protocol::code::request;
 
@@ -20,7 +22,7 @@ pub struct Member {
 }
 
 /// All brokers of one cluster, or of all: by cluster, name and id.
-pub fn members(context: &Context<'_>, cluster: Option<&str>) -> Result<Vec<Member>, Failure> {
+pub fn members(context: &mut Context<'_>, cluster: Option<&str>) -> Result<Vec<Member>, Failure> {
     let code = request::GET_BROKER_CLUSTER_INFO;
     let (namesrv, body) = context.ask_namesrv(code, &[])?;
     let info: ClusterInfo = read(&namesrv, code, &body)?;
@@ -49,9 +51,17 @@ pub fn members(context: &Context<'_>, cluster: Option<&str>) -> Result<Vec<Membe
     Ok(members)
 }
 
-/// The addresses of a cluster's masters.
-pub fn masters(context: &Context<'_>, cluster: &str) -> Result<Vec<String>, Failure> {
+/// The addresses of a cluster's masters. A broker name that has none now is named in a note.
+pub fn masters(context: &mut Context<'_>, cluster: &str) -> Result<Vec<String>, Failure> {
     let members = members(context, Some(cluster))?;
+    let headed: BTreeSet<&str> =
+        members.iter().filter(|member| member.broker_id == 0).map(|member| member.broker_name.as_str()).collect();
+    for slave in members.iter().filter(|member| !headed.contains(member.broker_name.as_str())) {
+        context.notes.push(format!(
+            "{} has no master now; its slave {} at {} is asked with -b {}",
+            slave.broker_name, slave.broker_id, slave.address, slave.address
+        ));
+    }
     let masters: Vec<String> =
         members.into_iter().filter(|member| member.broker_id == 0).map(|member| member.address).collect();
     if masters.is_empty() {

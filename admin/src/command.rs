@@ -90,7 +90,7 @@ pub fn find(name: &str) -> Option<&'static Command> {
 }
 
 /// The broker that `-b` names, or the masters of the cluster that `-c` names.
-fn brokers(context: &Context<'_>, arguments: &Arguments) -> Result<Vec<String>, Failure> {
+fn brokers(context: &mut Context<'_>, arguments: &Arguments) -> Result<Vec<String>, Failure> {
     match (arguments.get("brokerAddr"), arguments.get("clusterName")) {
         (Some(address), _) => match address.rsplit_once(':') {
             Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => Ok(vec![address.to_owned()]),

@@ -71,8 +71,9 @@ impl Context<'_> {
         !self.namesrv.is_empty()
     }
 
-    /// The first answer of a nameserver, good or refused, in the order they were named: they all know the same.
-    pub fn ask_namesrv(&self, request: i32, fields: &[(&str, &str)]) -> Result<(String, Vec<u8>), Failure> {
+    /// The first answer of a nameserver, good or refused, in the order they were named: they all know the same. Those
+    /// before it that do not answer are named in a note and asked no more.
+    pub fn ask_namesrv(&mut self, request: i32, fields: &[(&str, &str)]) -> Result<(String, Vec<u8>), Failure> {
         if self.namesrv.is_empty() {
             let text = "no nameserver is known: give -n host:9876 or set the environment's NAMESRV_ADDR";
             return Err(Failure::Usage(text.into()));
@@ -80,9 +81,13 @@ impl Context<'_> {
         let mut away = Vec::new();
         for address in &self.namesrv {
             match self.wire.ask(address, request, fields) {
-                Ok(reply) => return Ok((address.clone(), reply.body)),
                 Err(error @ Unanswered::Unreachable { .. }) => away.push(error.to_string()),
-                Err(error) => return Err(error.into()),
+                answer => {
+                    let address = address.clone();
+                    self.namesrv.drain(..away.len());
+                    self.notes.extend(away.iter().map(|error| format!("nameserver {error}; the next one is asked")));
+                    return Ok((address, answer?.body));
+                }
             }
         }
         Err(Failure::Failed(format!("no nameserver answers: {}", away.join("; "))))

@@ -87,6 +87,10 @@ fn addresses(place: &str, text: &str) -> Result<Vec<String>, Failure> {
     let parts = text.split(';').map(str::trim).filter(|part| !part.is_empty());
     let addresses: Result<Vec<String>, Failure> = parts
         .map(|part| match part.rsplit_once(':') {
+            _ if part.contains(',') => Err(Failure::Usage(format!(
+                "{place} {text}: nameservers are separated by a semicolon, not by a comma, and in quotes: \
+                 'h1:9876;h2:9876'"
+            ))),
             Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0) => {
                 Ok(part.to_owned())
             }

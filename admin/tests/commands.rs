@@ -37,6 +37,7 @@ fn help_and_mistakes() {
     check("DELETETOPIC -t T", "", Misused, &["deleteTopic is a command of Java's mqadmin"]);
     check("topicRoute", "", Misused, &["topicRoute: -t (topic) is missing", "mqadmin help topicRoute"]);
     check("topicRoute -t T -n ns", "", Misused, &["-n ns: ns is no host:port"]);
+    check("topicRoute -t T -n h1:9876,h2:9876", "", Misused, &["separated by a semicolon", "'h1:9876;h2:9876'"]);
     check("topicRoute -t T -n ;", "", Misused, &["names no nameserver"]);
     check("brokerStatus", "", Misused, &["-b host:port for one broker, -c cluster"]);
     check("brokerStatus -b away", "", Misused, &["-b away is no host:port"]);
@@ -60,7 +61,7 @@ fn failures_name_the_address_and_the_reason() {
     check("clusterList -n x:1;y:2", "", Failed, &["x:1: nobody", "y:2: nobody"]);
     // The second nameserver answers where the first is away.
     let second = r#"y:2 106 {"brokerAddrTable":{},"clusterAddrTable":{}}"#;
-    check("clusterList -n x:1;y:2", second, Well, &["#Cluster Name"]);
+    check("clusterList -n x:1;y:2", second, Well, &["#Cluster Name", "nameserver x:1: nobody plays"]);
     check(
         "clusterList -c D -n y:2",
         second,
@@ -105,6 +106,7 @@ fn ha_status_of_a_broker_of_4x_comes_from_runtime_info() {
             "a:2                               300000100                       0                -               OK                -\n",
             "a:3                               31564544                268435456                -      Fall Behind                -\n",
             "does not serve request 907; its offsets are from runtime info (28)",
+            "b has no master now; its slave 1 at b:1 is asked with -b b:1",
         ],
     );
     check(
@@ -165,6 +167,29 @@ fn a_slave_says_what_keeps_it() {
         &["#LastReadTime\t-\n", "#MasterFlushOffset\t0\n#State\tdiverged at 4096\n"],
     );
     check("haStatus -b s:1 --json", told, Ended::Well, &["\"state\": \"diverged at 4096\""]);
+}
+
+/// The table of a master shows links; a slave that is registered and has none is named, with what keeps it.
+#[test]
+fn slaves_without_a_link_are_named() {
+    use Ended::{Failed, Well};
+    let cluster = r#"ns:9876 106 {"brokerAddrTable":{"a":{"brokerAddrs":{0:"a:1",1:"a:2",2:"a:3"},"brokerName":"a","cluster":"C"},"b":{"brokerAddrs":{1:"b:1"},"brokerName":"b","cluster":"C"}},"clusterAddrTable":{"C":["a","b"]}}
+a:1 907 {"master":true,"haConnectionInfo":[{"addr":"x:5"}]}
+"#;
+    let copies = "a:2 28 {\"table\":{\"ringmqHaState\":\"inStep\",\"ringmqHaStateText\":\"in step\"}}\n";
+    let stands = "a:3 28 {\"table\":{\"ringmqHaState\":\"diverged\",\"ringmqHaStateText\":\"other bytes at 4096\"}}\n";
+    let told = [cluster, copies, stands].concat();
+    let named = "slave a (2) at a:3 is registered, but 1 of 2 slaves have a link: other bytes at 4096";
+    for line in ["haStatus -c C", "haStatus -b a:1"] {
+        check(line, &told, Well, &["#SlaveNum\t1\n", named]);
+    }
+    check("haStatus -b a:1 --json", &told, Well, &["\"state\": \"other bytes at 4096\"", "\"brokerId\": 2", named]);
+    check("haStatus -c C", &told, Well, &["b has no master now; its slave 1 at b:1"]);
+    check("haStatus -b a:1", &[cluster, copies].concat(), Failed, &["slave a (2) at a:3: nobody plays this address"]);
+    let java = [cluster, copies, "a:3 28 {\"table\":{}}"].concat();
+    check("haStatus -b a:1", &java, Well, &["1 of 2 slaves have a link: look at its log"]);
+    // A broker that is asked by its address answers without a nameserver.
+    check("haStatus -b a:1 -n away:1", &told, Well, &["#SlaveNum\t1\n"]);
 }
 
 /// Bytes of a broker never end the program: it prints, or says what is wrong.

@@ -30,6 +30,9 @@ pub const COMMAND: Command = Command {
 /// not say it itself.
 const IN_STEP_MAX: i64 = 256 << 20;
 
+/// States of a slave that has a link.
+const COPIES: [&str; 2] = ["inStep", "catchingUp"];
+
 fn run(context: &mut Context<'_>, arguments: &Arguments) -> Result<(), Failure> {
     let addresses = super::brokers(context, arguments)?;
     let asked: Vec<&str> = addresses.iter().map(String::as_str).collect();
@@ -39,7 +42,10 @@ fn run(context: &mut Context<'_>, arguments: &Arguments) -> Result<(), Failure> 
         let outcome = match answer {
             Ok(status) => {
                 let state = if status.master { None } else { slave_state(context, address) };
-                list.push(json!({ "address": address, "source": "haStatus", "status": status, "state": state }));
+                let unlinked = if status.master { unlinked(context, address, &status) } else { Vec::new() };
+                list.push(json!({
+                    "address": address, "source": "haStatus", "status": status, "state": state, "unlinked": unlinked,
+                }));
                 print(context, address, &status, state.as_deref());
                 Ok(())
             }
@@ -65,6 +71,51 @@ fn slave_state(context: &Context<'_>, address: &str) -> Option<String> {
     let code = request::GET_BROKER_RUNTIME_INFO;
     let info: KvTable = read(address, code, &context.wire.ask(address, code, &[]).ok()?.body).ok()?;
     info.table.get("ringmqHaStateText").cloned()
+}
+
+/// The slaves that nameservers know of this master and that have no link to it: notes that say what keeps each, for the
+/// table of links shows none of them.
+fn unlinked(context: &mut Context<'_>, address: &str, status: &HaRuntimeInfo) -> Vec<serde_json::Value> {
+    if !context.has_namesrv() {
+        return Vec::new();
+    }
+    // Who asked for one broker gets its answer without a nameserver, too.
+    let Ok(members) = cluster::members(context, None) else { return Vec::new() };
+    let Some(own) = members.iter().find(|member| member.address == address) else { return Vec::new() };
+    let same = |member: &&Member| member.broker_id != 0 && member.broker_name == own.broker_name;
+    let slaves: Vec<&Member> = members.iter().filter(same).collect();
+    let links = status.ha_connection_info.len();
+    if slaves.len() <= links {
+        return Vec::new();
+    }
+    let asked: Vec<&str> = slaves.iter().map(|slave| slave.address.as_str()).collect();
+    let answers: Vec<Result<KvTable, Unanswered>> = context.ask_each(&asked, request::GET_BROKER_RUNTIME_INFO, &[]);
+    let mut list = Vec::new();
+    for (answer, slave) in answers.into_iter().zip(&slaves) {
+        let Member { broker_name, broker_id, address, .. } = slave;
+        let text = match answer {
+            Err(error) => {
+                context.complaints.push(format!("slave {broker_name} ({broker_id}) at {error}"));
+                error.to_string()
+            }
+            Ok(info) => {
+                let text = |key: &str| info.table.get(key).cloned();
+                if text("ringmqHaState").is_some_and(|state| COPIES.contains(&state.as_str())) {
+                    continue;
+                }
+                // Java's slaves do not say it.
+                let state = text("ringmqHaStateText").unwrap_or_else(|| "look at its log".to_owned());
+                context.notes.push(format!(
+                    "slave {broker_name} ({broker_id}) at {address} is registered, but {links} of {} slaves have a \
+                     link: {state}",
+                    slaves.len()
+                ));
+                state
+            }
+        };
+        list.push(json!({ "brokerId": broker_id, "address": address, "state": text }));
+    }
+    list
 }
 
 fn print(context: &mut Context<'_>, address: &str, status: &HaRuntimeInfo, state: Option<&str>) {

@@ -33,7 +33,7 @@ fn run(context: &mut Context<'_>, arguments: &Arguments) -> Result<(), Failure> 
 }
 
 /// The route of the topic that the arguments name.
-pub(super) fn of(context: &Context<'_>, arguments: &Arguments) -> Result<TopicRouteData, Failure> {
+pub(super) fn of(context: &mut Context<'_>, arguments: &Arguments) -> Result<TopicRouteData, Failure> {
     let topic = arguments.get("topic").unwrap_or_default();
     let code = request::GET_ROUTEINFO_BY_TOPIC;
     match context.ask_namesrv(code, &[("topic", topic)]) {
