@@ -9,7 +9,7 @@ use std::process::{Command, Output};
 struct Installation(PathBuf);
 
 impl Installation {
-    /// `stand_in` is the program that lies in lib as mqbroker, mqnamesrv, mqadmin and mqshutdown.
+    /// `stand_in` is the program that lies in lib as mqbroker, mqnamesrv, mqadmin, mqshutdown and ringmq.
     fn new(name: &str, stand_in: Option<&str>) -> Installation {
         let home = std::env::temp_dir().join(format!("config-wrappers-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&home);
@@ -20,7 +20,7 @@ impl Installation {
             let entry = entry.expect("a directory entry");
             fs::copy(entry.path(), home.join("bin").join(entry.file_name())).expect("copy of a script");
         }
-        for program in ["mqbroker", "mqnamesrv", "mqadmin", "mqshutdown"] {
+        for program in ["mqbroker", "mqnamesrv", "mqadmin", "mqshutdown", "ringmq"] {
             if let Some(stand_in) = stand_in {
                 fs::copy(stand_in, home.join("lib").join(program)).expect("copy of a stand-in");
             }
@@ -66,9 +66,12 @@ fn arguments_reach_the_binary_from_every_place() {
         let output = installation.run(&directory, &command, &[("PATH", &path)]);
         assert_eq!(stdout(&output), "-c ../conf/a b.conf -n h:1\n", "{command}");
     }
-    let output =
-        installation.run(&installation.bin(), "sh mqshutdown broker; sh mqnamesrv; sh mqadmin topicRoute -t T", &[]);
-    assert_eq!(stdout(&output), "broker\n\ntopicRoute -t T\n");
+    let output = installation.run(
+        &installation.bin(),
+        "sh mqshutdown broker; sh mqnamesrv; sh mqadmin topicRoute -t T; sh ringmq cluster plan",
+        &[],
+    );
+    assert_eq!(stdout(&output), "broker\n\ntopicRoute -t T\ncluster plan\n");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-# Read by mqbroker, mqnamesrv, mqadmin and mqshutdown: finds the binary `program` and runs it with their arguments.
+# Read by mqbroker, mqnamesrv, mqadmin, mqshutdown and ringmq: finds the binary `program` and runs it with their arguments.
 # They set `program` and `here` (the directory of the script, links followed).
 
 # A checkout keeps scripts in dist/bin and the rest at its top; an installation keeps bin, conf and lib side by side.
