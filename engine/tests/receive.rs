@@ -207,6 +207,8 @@ fn a_piece_that_does_not_fit_is_refused_and_nothing_is_taken() {
 
 #[test]
 fn boundaries_are_found_from_nearby() {
+    use protocol::message::layout::BLANK_MAGIC;
+
     let (master_dir, slave_dir) = (Dir::new("near-master"), Dir::new("near-slave"));
     let segment = 256 << 10;
     let mut master_options = options(master_dir.path());
@@ -228,6 +230,10 @@ fn boundaries_are_found_from_nearby() {
     for at in (0..=log.len() as i64).step_by(1013).chain(ends.iter().copied()) {
         let want = ends[ends.partition_point(|end| *end <= at) - 1];
         assert_eq!(receiver.boundary_near(at), Ok(want), "{at}");
+        // A blank has no record in it, the one before it counts.
+        let is_blank = log.get(want as usize + 4..want as usize + 8) == Some(&BLANK_MAGIC.to_be_bytes());
+        let record = if is_blank { ends[ends.partition_point(|end| *end < want) - 1] } else { want };
+        assert_eq!(receiver.record_before(at), Ok(record), "{at}");
     }
 }
 

@@ -16,6 +16,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use protocol::message::layout::BLANK_LEN;
+use protocol::message::{Peek, peek};
+
 pub use error::{ReceiveError, Unsound};
 pub(crate) use reshape::{Change, Reshape};
 
@@ -158,6 +161,16 @@ impl Receiver {
         }
         let at = at.min(self.watermark());
         Ok(scan::boundary_near(&*self.segment_before(at)?, at))
+    }
+
+    /// Where the record begins that has the byte at `at`; if that is a byte of a blank, the record before the blank. Found
+    /// as [`Receiver::boundary_near`] finds it, whole or not; the log's start where there is no record.
+    pub fn record_before(&self, at: i64) -> Result<i64, ReceiveError> {
+        let boundary = self.boundary_near(at)?;
+        if boundary > self.start() && matches!(peek(&self.read(boundary, BLANK_LEN)?), Peek::Blank { .. }) {
+            return self.boundary_near(boundary - 1);
+        }
+        Ok(boundary)
     }
 
     /// Appends `bytes` as they are at `offset`, which has to be [`Receiver::end`]. A piece may cut records anywhere and

@@ -105,6 +105,10 @@ impl Reshape {
             if core.is_stopping() {
                 return Err(ReceiveError::ShuttingDown);
             }
+            // Shards end with the store's failure and answer no more.
+            if core.progress.is_failed() {
+                return Err(failed(core));
+            }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Err(ReceiveError::NoAnswer);

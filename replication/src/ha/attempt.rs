@@ -44,16 +44,22 @@ pub(super) struct Attempts {
     ahead_since: Option<(i64, Instant)>,
     /// When it began anew lately.
     anew: Vec<Instant>,
+    /// Why the log is being set aside: the last try failed on its way, and nothing is taken before one succeeds.
+    setting_aside: Option<SlavePhase>,
 }
 
 impl Attempts {
     pub(super) fn new(options: SlaveOptions, sink: Box<dyn LogSink>, facts: Box<dyn MasterFacts>) -> Self {
-        Self { pause: options.retry_min, options, sink, facts, ahead_since: None, anew: Vec::new() }
+        let pause = options.retry_min;
+        Self { pause, options, sink, facts, ahead_since: None, anew: Vec::new(), setting_aside: None }
     }
 
     /// Plans a link and runs it.
     pub(super) fn attempt(&mut self, board: &Board, master: SocketAddr) -> Outcome {
         board.offsets(&*self.sink);
+        if let Some(phase) = self.setting_aside.take() {
+            return self.set_aside(board, phase);
+        }
         if let Some(why) = self.sink.unsound() {
             return self.unsound(board, why);
         }
@@ -68,7 +74,11 @@ impl Attempts {
             durable: self.sink.durable(),
             file_size: self.sink.file_size(),
         };
-        let plan = plan(own, facts.as_ref().ok().copied(), self.options.initial, self.options.overlap);
+        let overlap = match self.overlap(own) {
+            Ok(overlap) => overlap,
+            Err(error) => return self.lost(board, format!("the end of its log cannot be looked at: {error}")),
+        };
+        let plan = plan(own, facts.as_ref().ok().copied(), self.options.initial, overlap);
         if !matches!(plan, Plan::Ahead { .. }) {
             self.ahead_since = None;
         }
@@ -89,6 +99,17 @@ impl Attempts {
             Plan::Ahead { master } => self.ahead(board, master),
             Plan::BehindFirst { first } => self.unlike(board, SlavePhase::BehindFirst { own: own.end, first }),
         }
+    }
+
+    /// Bytes to be compared before the end: as told, and the whole record those begin in. Two logs that part have
+    /// different offsets or times at the head of each record, but a body or a blank may be the same in both.
+    fn overlap(&self, own: Own) -> Result<u64, SinkError> {
+        let overlap = self.options.overlap;
+        if own.end <= own.start {
+            return Ok(overlap);
+        }
+        let at = own.end.saturating_sub_unsigned(overlap).max(own.start);
+        Ok(self.sink.record_before(at)?.abs_diff(own.end).max(overlap))
     }
 
     /// Fetches the record at offset 0, for a report of 0 would mean the master's last file.
@@ -183,6 +204,10 @@ impl Attempts {
         if self.options.resync == Resync::Never || !self.may_begin_anew() {
             return self.stuck(board, phase);
         }
+        self.set_aside(board, phase)
+    }
+
+    fn set_aside(&mut self, board: &Board, phase: SlavePhase) -> Outcome {
         match self.sink.set_aside() {
             Ok(place) => {
                 tracing::warn!(
@@ -194,7 +219,10 @@ impl Attempts {
                 self.ahead_since = None;
                 Outcome::Again
             }
-            Err(error) => self.refused(board, format!("its log cannot be set aside: {error}"), self.options.retry_max),
+            Err(error) => {
+                self.setting_aside = Some(phase);
+                self.refused(board, format!("its log cannot be set aside: {error}"), self.options.retry_max)
+            }
         }
     }
 

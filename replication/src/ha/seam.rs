@@ -100,6 +100,11 @@ pub trait LogSink: Send + 'static {
     fn file_size(&self) -> u64;
     /// Bytes that are there, for comparing; fewer than `len` at most at the end.
     fn read(&self, from: i64, len: usize) -> Result<Vec<u8>, SinkError>;
+    /// Where the record begins that has the byte at `at`, or the one before if that byte is of a blank; `at` if the sink
+    /// knows of no records.
+    fn record_before(&self, at: i64) -> Result<i64, SinkError> {
+        Ok(at)
+    }
     /// Appends at the end, which `offset` has to be; never across the end of a file.
     fn append(&mut self, offset: i64, bytes: &[u8]) -> Result<(), SinkError>;
     /// Lets readers see what was appended, now or, unless `at_once`, within a short time: after the time it answers with

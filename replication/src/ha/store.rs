@@ -115,6 +115,10 @@ impl LogSink for StoreSink {
         self.0.read(from, len).map_err(refused)
     }
 
+    fn record_before(&self, at: i64) -> Result<i64, SinkError> {
+        self.0.record_before(at).map_err(refused)
+    }
+
     fn append(&mut self, offset: i64, bytes: &[u8]) -> Result<(), SinkError> {
         self.0.append(offset, bytes).map_err(refused)
     }
