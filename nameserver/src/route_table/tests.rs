@@ -196,6 +196,22 @@ fn the_last_writer_of_a_name_and_id_wins_and_is_named() {
 }
 
 #[test]
+fn whoever_lost_its_place_to_another_registers_anew() {
+    let events = [
+        Register("a", 0, "old", 1, 1, &["T"]),
+        Query("old", 1, false),
+        Register("a", 0, "new", 2, 7, &["T"]),
+        Query("old", 1, true),
+        Query("new", 7, false),
+        Unregister("a", 0, "new"),
+        Query("old", 1, true),
+        Register("a", 0, "old", 1, 1, &["T"]),
+        Query("old", 1, false),
+    ];
+    check(&events, "T", "a:6[0=old]");
+}
+
+#[test]
 fn a_slave_learns_its_master() {
     let mut table = RouteTable::new(START_MS);
     let alone = register(&mut table, "a", 1, "a1", 1, 1, &[], START_MS).unwrap();
