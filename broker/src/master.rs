@@ -15,10 +15,24 @@ pub struct Master {
     pub ha_address: Option<String>,
 }
 
+/// A nameserver is not believed any more when others have named the master so much later: as long as nameservers
+/// themselves believe a broker they do not hear.
+const STALE: Duration = Duration::from_secs(120);
+
+/// The word of one nameserver.
+#[derive(Default)]
+struct Said {
+    master: Master,
+    /// When it named the master last, whole or in part.
+    named: Option<Instant>,
+    /// Its last answer named none.
+    has_lost: bool,
+}
+
 #[derive(Default)]
 struct State {
     /// By nameserver.
-    said: Vec<Master>,
+    said: Vec<Said>,
     stopping: bool,
 }
 
@@ -39,14 +53,22 @@ impl MasterPlace {
     /// Takes the answer of a nameserver to a registration. A nameserver that has lost sight of the master leaves the last
     /// word standing: it says nothing about where the master will come back. True if the choice changed.
     pub fn said(&self, nameserver: usize, address: Option<&str>, ha_address: Option<&str>) -> bool {
+        self.said_at(Instant::now(), nameserver, address, ha_address)
+    }
+
+    fn said_at(&self, now: Instant, nameserver: usize, address: Option<&str>, ha_address: Option<&str>) -> bool {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.choose(&state);
         if state.said.len() <= nameserver {
-            state.said.resize_with(nameserver + 1, Master::default);
+            state.said.resize_with(nameserver + 1, Said::default);
         }
         if let Some(said) = state.said.get_mut(nameserver) {
-            said.address = address.map(str::to_owned).or(said.address.take());
-            said.ha_address = ha_address.map(str::to_owned).or(said.ha_address.take());
+            said.has_lost = address.is_none() && ha_address.is_none();
+            if !said.has_lost {
+                said.named = Some(now);
+            }
+            said.master.address = address.map(str::to_owned).or(said.master.address.take());
+            said.master.ha_address = ha_address.map(str::to_owned).or(said.master.ha_address.take());
         }
         let changed = self.choose(&state) != before;
         drop(state);
@@ -61,11 +83,17 @@ impl MasterPlace {
         self.choose(&self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The first nameserver that knows the master is believed, as Java's slaves do. Without any, a fixed replication
-    /// address tells the other: its port is always the next above listenPort.
+    /// The first nameserver that knows the master is believed, as Java's slaves do; if none knows it any more, the one
+    /// that knew it last. One that is gone, or lost sight of the master, must not hide from a slave where it is now.
+    /// Without any, a fixed replication address tells the other: its port is always the next above listenPort.
     fn choose(&self, state: &State) -> Master {
-        let known = state.said.iter().find(|said| said.address.is_some() || said.ha_address.is_some());
-        let mut master = known.cloned().unwrap_or_default();
+        let newest = state.said.iter().filter_map(|said| said.named).max();
+        let stands = |said: &&Said| {
+            !said.has_lost && said.named.zip(newest).is_some_and(|(at, newest)| newest.duration_since(at) < STALE)
+        };
+        let known = state.said.iter().find(stands);
+        let known = known.or_else(|| state.said.iter().find(|said| said.named.is_some() && said.named == newest));
+        let mut master = known.map(|said| said.master.clone()).unwrap_or_default();
         if let Some(fixed) = &self.fixed_ha {
             master.ha_address = Some(fixed.clone());
             if master.address.is_none()
@@ -130,6 +158,27 @@ mod tests {
         check(Some("f:10912"), &[], Some("f:10911"), Some("f:10912"));
         check(Some("f:10912"), &[(0, a, ha)], a, Some("f:10912"));
         check(Some("[::1]:10912"), &[], Some("[::1]:10911"), Some("[::1]:10912"));
+    }
+
+    #[test]
+    fn a_nameserver_that_is_gone_or_lost_the_master_hides_nothing() {
+        let start = Instant::now();
+        let named = |name: &'static str| (Some(name), Some(name));
+        let (old, new, none) = (named("old:1"), named("new:1"), (None, None));
+        let check = |said: &[(u64, usize, (Option<&str>, Option<&str>))], want: &str| {
+            let place = MasterPlace::new(None);
+            for (second, nameserver, (address, ha_address)) in said {
+                place.said_at(start + Duration::from_secs(*second), *nameserver, *address, *ha_address);
+            }
+            assert_eq!(place.now().address.as_deref(), Some(want), "{said:?}");
+        };
+        check(&[(0, 0, old), (0, 1, old), (30, 1, new)], "old:1");
+        check(&[(0, 0, old), (0, 1, old), (119, 1, new)], "old:1");
+        check(&[(0, 0, old), (0, 1, old), (120, 1, new)], "new:1");
+        check(&[(0, 0, old), (0, 1, old), (120, 1, new), (130, 0, old)], "old:1");
+        check(&[(0, 0, old), (0, 1, old), (10, 0, none), (11, 1, new)], "new:1");
+        check(&[(0, 0, old), (5, 1, new), (10, 0, none), (11, 1, none)], "new:1");
+        check(&[(0, 0, old), (10, 0, none), (11, 1, none)], "old:1");
     }
 
     #[test]
