@@ -268,3 +268,48 @@ fn nothing_is_overwritten() {
     assert!(String::from_utf8_lossy(&homeless.stderr).contains("set it to the installation"), "{homeless:?}");
     assert!(again.is_err_and(|why| why.contains("is not empty")));
 }
+
+/// Runs a host's start.sh in an installation of stand-ins, which note their arguments and refuse what `unsound` names.
+fn start(name: &str, unsound: &str) -> (Option<i32>, String, String) {
+    let folder = std::env::temp_dir().join(format!("ringmq-start-{name}-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&folder);
+    let planned = plan(&wishes("2m-2s-sync", "h1,h2")).unwrap_or_else(|why| panic!("{why}"));
+    ringmq::cluster::write(&folder.join("plan"), &files(&planned, "ASYNC_FLUSH")).unwrap_or_else(|why| panic!("{why}"));
+    let bin = folder.join("bin");
+    std::fs::create_dir_all(&bin).expect("bin");
+    // A pipe ends when its last writer does: reading it waits for the programs in the background.
+    let stand_in = format!("echo \"${{0##*/}} ${{2##*/}} $3\" >&9\n[ \"${{2##*/}}\" != '{unsound}' ]\n");
+    for program in ["mqnamesrv", "mqbroker"] {
+        std::fs::write(bin.join(program), &stand_in).expect("a stand-in");
+    }
+    let script = format!("sh {}/plan/h1/start.sh 9>&1 >{}/said", folder.display(), folder.display());
+    let mut shell = Command::new("/bin/sh");
+    let home = if name == "homeless" { Path::new("/nowhere") } else { &folder };
+    let output = shell.arg("-c").arg(script).env("ROCKETMQ_HOME", home).output().expect("sh runs");
+    let said = std::fs::read_to_string(folder.join("said")).unwrap_or_default();
+    let _ = std::fs::remove_dir_all(&folder);
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code(), text(&output.stdout), said + &text(&output.stderr))
+}
+
+#[test]
+fn start_sh_checks_all_and_then_starts_all() {
+    let checks = "mqnamesrv namesrv.properties --check\nmqbroker broker-a.properties --check\nmqbroker \
+                  broker-b-s.properties --check\n";
+    let (code, ran, said) = start("sound", "");
+    assert_eq!(code, Some(0), "{said}");
+    let started = ran.strip_prefix(checks).unwrap_or_else(|| panic!("{ran}"));
+    let mut started: Vec<&str> = started.lines().map(str::trim_end).collect();
+    started.sort_unstable();
+    assert_eq!(
+        started,
+        ["mqbroker broker-a.properties", "mqbroker broker-b-s.properties", "mqnamesrv namesrv.properties"]
+    );
+    assert!(said.contains("mqadmin clusterList -n 'h1:9876;h2:9876'"), "{said}");
+
+    let (code, ran, _) = start("unsound", "broker-b-s.properties");
+    assert_eq!((code, ran.as_str()), (Some(1), checks), "nothing starts");
+    let (code, ran, said) = start("homeless", "");
+    assert_eq!((code, ran.as_str()), (Some(1), ""));
+    assert!(said.contains("there is no /nowhere/bin/mqbroker; set ROCKETMQ_HOME"), "{said}");
+}

@@ -29,7 +29,7 @@ pub fn files(plan: &Plan, flush_disk_type: &str) -> Vec<File> {
         for broker in &host.brokers {
             file(&broker.file, broker_properties(plan, host, broker, flush_disk_type), false);
         }
-        file("start.sh", start_script(host), true);
+        file("start.sh", start_script(plan, host), true);
     }
     files.push(File { path: PathBuf::from("ports.txt"), text: port_table(plan), executable: false });
     files
@@ -109,21 +109,38 @@ fn namesrv_properties(host: &Host, namesrv: &Namesrv) -> String {
     )
 }
 
-fn start_script(host: &Host) -> String {
+fn start_script(plan: &Plan, host: &Host) -> String {
+    let namesrv = host.namesrv.iter().map(|namesrv| ("mqnamesrv", &namesrv.file));
+    let brokers = host.brokers.iter().map(|broker| ("mqbroker", &broker.file));
+    let programs: Vec<_> = namesrv.chain(brokers).collect();
     let mut text = format!(
         "#!/bin/sh\n\
          # Starts what the plan puts on {}. Stop with: mqshutdown broker, mqshutdown namesrv\n\
          : \"${{ROCKETMQ_HOME:?set it to the installation, the directory that holds bin/mqbroker}}\"\n\
-         here=$(cd \"$(dirname \"$0\")\" && pwd -P) || exit 1\n",
+         here=$(cd \"$(dirname \"$0\")\" && pwd -P) || exit 1\n\
+         if [ ! -f \"$ROCKETMQ_HOME/bin/mqbroker\" ]; then\n    \
+         echo \"start.sh: there is no $ROCKETMQ_HOME/bin/mqbroker; set ROCKETMQ_HOME to the installation\" >&2\n    \
+         exit 1\n\
+         fi\n\n\
+         # Nothing starts unless every file is sound on this host.\n",
         host.name
     );
-    let programs = host.namesrv.iter().map(|namesrv| ("mqnamesrv", &namesrv.file));
-    for (program, file) in programs.chain(host.brokers.iter().map(|broker| ("mqbroker", &broker.file))) {
+    for (program, file) in &programs {
+        let _ = writeln!(text, "sh \"$ROCKETMQ_HOME/bin/{program}\" -c \"$here/{file}\" --check || exit 1");
+    }
+    text.push('\n');
+    for (program, file) in &programs {
         let out = file.trim_end_matches(".properties");
         let _ = writeln!(
             text,
             "nohup sh \"$ROCKETMQ_HOME/bin/{program}\" -c \"$here/{file}\" >> \"$here/{out}.out\" 2>&1 &"
         );
     }
+    let _ = write!(
+        text,
+        "\necho \"Starting. Each program says 'boot success', or why not, in its $here/*.out; the cluster is shown by:\"\n\
+         echo \"sh $ROCKETMQ_HOME/bin/mqadmin clusterList -n '{}'\"\n",
+        plan.namesrv_addr
+    );
     text
 }
