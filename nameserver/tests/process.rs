@@ -2,11 +2,10 @@
 
 mod common;
 
-use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
+use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Output, Stdio};
 
-use common::{Peer, TempDir, register_body};
+use common::{Peer, TempDir, free_port, register_body};
 
 fn mqnamesrv(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mqnamesrv"));
@@ -21,7 +20,7 @@ fn output(arguments: &[&str]) -> (i32, String, String) {
 
 /// A configuration file with a port that was free a moment ago.
 fn configuration(dir: &TempDir) -> (String, u16) {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let path = dir.path().join("namesrv.conf");
     let home = dir.path().display();
     let text = format!("# mine\nlistenPort={port}\nbindAddress=127.0.0.1\nkvConfigPath={home}/kvConfig.json\n");
@@ -31,7 +30,17 @@ fn configuration(dir: &TempDir) -> (String, u16) {
 
 /// Starts it and reads its output up to the boot line.
 fn boot(file: &str) -> (Child, Vec<String>) {
-    let mut child = mqnamesrv(&["-c", file]).stdout(Stdio::piped()).spawn().unwrap();
+    boot_with("--default-signal=HUP", file)
+}
+
+/// The same with an option of env(1): whoever runs the tests may have SIGHUP ignored.
+fn boot_with(signals: &str, file: &str) -> (Child, Vec<String>) {
+    let mut command = Command::new("env");
+    command
+        .args([signals, env!("CARGO_BIN_EXE_mqnamesrv"), "-c", file])
+        .env_remove("ROCKETMQ_HOME")
+        .env_remove("RUST_LOG");
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = Vec::new();
     for line in BufReader::new(child.stdout.as_mut().unwrap()).lines() {
         lines.push(line.unwrap());
@@ -58,6 +67,21 @@ fn signals_end_it_with_zero() {
         assert_eq!(child.wait().unwrap().code(), Some(0), "{name}");
         assert!(peer.channel.receive(common::PATIENCE).is_err());
     }
+}
+
+/// A logout sends SIGHUP to what was started with nohup, too.
+#[test]
+fn under_nohup_a_logout_does_not_end_it() {
+    let dir = TempDir::new("nohup");
+    let (file, _) = configuration(&dir);
+    let (mut child, _) = boot_with("--ignore-signal=HUP", &file);
+    signal(&child, "HUP");
+    signal(&child, "TERM");
+    let mut rest = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut rest).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    // Both signals would be taken in the order of their numbers.
+    assert!(rest.contains("signal=15\n") && !rest.contains("signal=1\n"), "{rest}");
 }
 
 #[test]

@@ -121,6 +121,16 @@ mod signals {
     /// The set; made before the first thread, so that every thread inherits the mask.
     pub struct Blocked(libc::sigset_t);
 
+    /// Whether whoever started this process had the signal ignored.
+    fn is_ignored(signal: i32) -> bool {
+        let mut action = MaybeUninit::<libc::sigaction>::uninit();
+        // SAFETY: sigaction only fills what it is given; what it filled is read after it succeeded.
+        unsafe {
+            libc::sigaction(signal, ptr::null(), action.as_mut_ptr()) == 0
+                && action.assume_init().sa_sigaction == libc::SIG_IGN
+        }
+    }
+
     impl Blocked {
         pub fn new() -> io::Result<Blocked> {
             let mut set = MaybeUninit::<libc::sigset_t>::uninit();
@@ -129,8 +139,11 @@ mod signals {
             let (set, result) = unsafe {
                 libc::sigemptyset(set.as_mut_ptr());
                 let mut set = set.assume_init();
-                for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP] {
-                    libc::sigaddset(&mut set, signal);
+                libc::sigaddset(&mut set, libc::SIGTERM);
+                libc::sigaddset(&mut set, libc::SIGINT);
+                // A blocked signal arrives even where nohup has it ignored: then it must not be waited for.
+                if !is_ignored(libc::SIGHUP) {
+                    libc::sigaddset(&mut set, libc::SIGHUP);
                 }
                 let result = libc::pthread_sigmask(libc::SIG_BLOCK, &set, ptr::null_mut());
                 (set, result)
