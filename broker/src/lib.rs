@@ -22,6 +22,7 @@ pub mod holds;
 pub mod home;
 pub mod locks;
 pub mod master;
+pub mod master_channel;
 pub mod mesh;
 pub mod metadata;
 pub mod offload;

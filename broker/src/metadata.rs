@@ -18,23 +18,21 @@ use protocol::body::{
     Body, ConsumerOffsetTable, DelayOffsetTable, KvTable, SubscriptionGroupWrapper, TopicConfigSerializeWrapper,
 };
 use protocol::code::{request, response};
-use protocol::command::HeaderForm;
 use protocol::header::{GetMaxOffsetHeader, UpdateConsumerOffsetHeader};
 use protocol::topic as names;
-use remoting::blocking::{Answer, Channel};
+use remoting::blocking::Answer;
 
 use crate::env::Env;
 use crate::groups::GroupSnapshot;
 use crate::handler::consumer_offset::QUEUE_ID_MAX;
 use crate::home::Progress;
 use crate::master::Master;
+use crate::master_channel::MasterChannel;
 use crate::mesh::{Copied, ToShard};
 use crate::offsets::Committed;
 use crate::own_commits::Commits;
 use crate::topics::{QUEUES_MAX, TopicSnapshot};
 
-/// Java's slaves wait as long for each answer.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 /// How soon a round that failed is tried again.
 const RETRY: Duration = Duration::from_secs(3);
 /// Entries of progress a letter to a shard carries.
@@ -46,9 +44,10 @@ type Failure = Box<dyn std::error::Error>;
 pub fn start(env: &Arc<Env>) -> std::io::Result<JoinHandle<()>> {
     let env = env.clone();
     let copier = Copier {
+        channel: MasterChannel::new(env.clone()),
         env,
-        channel: None,
         master: Master::default(),
+        opened: 0,
         progress: Progress::new(),
         state: State::New,
         unresolved: false,
@@ -66,8 +65,10 @@ enum State {
 
 struct Copier {
     env: Arc<Env>,
-    channel: Option<Channel>,
+    channel: MasterChannel,
     master: Master,
+    /// The connection that `progress` is of.
+    opened: u64,
     /// The master's progress as it was last given to the shards over this connection.
     progress: Progress,
     state: State,
@@ -81,9 +82,6 @@ impl Copier {
         let mut due = Instant::now() + interval;
         loop {
             let Some(master) = self.env.master.wait(&self.master, due) else { return };
-            if master.address != self.master.address {
-                self.channel = None;
-            }
             self.master = master;
             if let Some(ha_address) = &self.master.ha_address {
                 let resolved = self.env.replicas.set_master(ha_address);
@@ -104,7 +102,7 @@ impl Copier {
                 Ok(()) if !said => tracing::info!(master = address, "tables are copied from the master"),
                 Ok(()) => {}
                 Err(error) => {
-                    self.channel = None;
+                    self.channel.close();
                     if !said {
                         tracing::warn!(
                             master = address,
@@ -152,13 +150,12 @@ impl Copier {
         code: i32,
         fields: impl FnOnce(&mut FieldWriter<'_>),
     ) -> Result<Answer, Failure> {
-        if self.channel.as_mut().is_none_or(|channel| !channel.is_alive()) {
-            let timeout = Duration::from_millis(self.env.options.connect_timeout_ms);
-            self.channel = Some(Channel::connect(address, timeout)?);
+        let answer = self.channel.ask(address, code, fields)?;
+        if self.opened != self.channel.opened() {
+            self.opened = self.channel.opened();
             self.progress.clear();
         }
-        let Some(channel) = &mut self.channel else { return Err("no connection".into()) };
-        Ok(channel.call(code, HeaderForm::Json, fields, &[], ANSWER_TIMEOUT)?)
+        Ok(answer)
     }
 
     fn topics(&mut self, address: &str) -> Result<(), Failure> {
@@ -311,13 +308,7 @@ impl Copier {
 
 /// The body of an answer that is a success.
 fn body(answer: &Answer) -> Result<&[u8], Failure> {
-    // Decoded when it was received; the lifetime is the frame's.
-    let command = protocol::Command::decode(&answer.frame)?;
-    if command.code != response::SUCCESS {
-        let remark = command.remark.as_ref().map(|text| text.to_string()).unwrap_or_default();
-        return Err(format!("the master answers code {}: {remark}", command.code).into());
-    }
-    Ok(command.body)
+    Ok(answer.body("the master")?)
 }
 
 /// The topic of a key of progress whose names are names.

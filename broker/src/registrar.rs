@@ -265,10 +265,7 @@ impl Registrar {
         };
         let answer = self.ask(request::REGISTER_BROKER, |fields| header.encode(fields), &body)?;
         let command = answer.command();
-        if command.code != response::SUCCESS {
-            let remark = command.remark.as_ref().map(|text| text.to_string()).unwrap_or_default();
-            return Err(format!("the nameserver answers code {}: {remark}", command.code).into());
-        }
+        answer.body("the nameserver")?;
         if is_slave {
             let address = command.fields.get("masterAddr").filter(|text| !text.is_empty());
             let ha_address = command.fields.get("haServerAddr").filter(|text| !text.is_empty());

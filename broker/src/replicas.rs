@@ -7,12 +7,9 @@ use std::net::ToSocketAddrs;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use protocol::Command;
 use protocol::body::{Body, KvTable};
-use protocol::code::{request, response};
-use protocol::command::HeaderForm;
+use protocol::code::request;
 use protocol::header::ViewMessageByIdHeader;
-use remoting::blocking::Channel;
 use replication::ha::store::{StoreSink, StoreSource};
 use replication::ha::{
     InitialSync, LinkState, LogExtent, MasterFacts, MasterOptions, MasterServer, Resync, SlaveClient, SlaveOptions,
@@ -20,10 +17,9 @@ use replication::ha::{
 };
 
 use crate::env::Env;
+use crate::master_channel::MasterChannel;
 use crate::options::BrokerOptions;
 
-/// How long a slave's question beside its link may take.
-const ASK_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a master that stops lets its slaves catch up.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -86,7 +82,7 @@ impl Replicas {
             .store
             .receiver()
             .ok_or_else(|| std::io::Error::other("the store was not opened as a slave's, or is copied into already"))?;
-        let facts = Facts { env: env.clone(), channel: None };
+        let facts = Facts { env: env.clone(), master: MasterChannel::new(env.clone()) };
         let client = SlaveClient::start(link, Box::new(StoreSink::new(receiver)), Box::new(facts), None)?;
         self.keep(End::Slave(client));
         Ok(())
@@ -157,26 +153,14 @@ impl Replicas {
 /// What a slave asks its master by ordinary requests.
 struct Facts {
     env: Arc<Env>,
-    channel: Option<(String, Channel)>,
+    master: MasterChannel,
 }
 
 impl Facts {
     fn ask(&mut self, code: i32, fields: impl FnOnce(&mut protocol::FieldWriter<'_>)) -> Result<Vec<u8>, String> {
         let address = self.env.master.now().address.ok_or("it is not known where the master serves requests")?;
-        if self.channel.as_mut().is_none_or(|(known, channel)| *known != address || !channel.is_alive()) {
-            let timeout = Duration::from_millis(self.env.options.connect_timeout_ms).min(ASK_TIMEOUT);
-            let channel = Channel::connect(address.as_str(), timeout).map_err(|error| error.to_string())?;
-            self.channel = Some((address, channel));
-        }
-        let Some((_, channel)) = &mut self.channel else { return Err("no connection".into()) };
-        let answer =
-            channel.call(code, HeaderForm::Json, fields, &[], ASK_TIMEOUT).map_err(|error| error.to_string())?;
-        let command = Command::decode(&answer.frame).map_err(|error| error.to_string())?;
-        if command.code != response::SUCCESS {
-            let remark = command.remark.as_ref().map(|text| text.to_string()).unwrap_or_default();
-            return Err(format!("the master answers code {} to request {code}: {remark}", command.code));
-        }
-        Ok(command.body.to_vec())
+        let answer = self.master.ask(&address, code, fields).map_err(|error| error.to_string())?;
+        answer.body("the master").map(<[u8]>::to_vec).map_err(|error| format!("asked by request {code}, {error}"))
     }
 }
 

@@ -9,6 +9,7 @@ use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
+use protocol::code::response;
 use protocol::{Command, FRAME_MAX, FieldWriter, FrameError, Head, HeaderForm, frame_len, write_command};
 
 /// Requests of the peer kept for [`Channel::poll_request`]; more are dropped, the peer repeats what matters.
@@ -51,6 +52,17 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// The body, if this says that the request was carried out; else what `who`, the peer in the caller's words, says.
+    pub fn body(&self, who: &str) -> Result<&[u8], String> {
+        // Decoded when it was received; decoded again for the frame's lifetime.
+        let command = Command::decode(&self.frame).map_err(|error| format!("{who} sent what is no frame: {error}"))?;
+        if command.code == response::SUCCESS {
+            return Ok(command.body);
+        }
+        let remark = command.remark.as_ref().map(|text| text.to_string()).unwrap_or_default();
+        Err(format!("{who} answers code {}: {remark}", command.code))
+    }
+
     /// The frame, decoded in place.
     ///
     /// # Panics

@@ -56,12 +56,21 @@ fn a_call_gets_its_answer_past_late_ones_and_requests() {
             let answer = channel.call(105, form, |f| f.str("topic", "T"), b"body", LONG).unwrap();
             let command = answer.command();
             assert_eq!((command.code, command.body, command.form), (17, &b"answer"[..], form));
+            assert_eq!(answer.body("the peer"), Err("the peer answers code 17: no route".to_owned()));
             assert!(channel.is_alive());
             let notice = channel.poll_request(Duration::ZERO).unwrap().unwrap();
             assert_eq!((notice.command().code, notice.command().body), (40, &b"group"[..]));
             assert!(channel.poll_request(Duration::from_millis(5)).unwrap().is_none());
         },
     );
+}
+
+#[test]
+fn the_body_of_a_success_is_given_out() {
+    let head = Head::reply(1, HeaderForm::Json, 0, Some("a remark"));
+    assert_eq!(Answer { frame: frame(&head, b"body") }.body("the peer"), Ok(&b"body"[..]));
+    let error = Answer { frame: vec![0; 3] }.body("the peer").unwrap_err();
+    assert!(error.starts_with("the peer sent what is no frame"), "{error}");
 }
 
 #[test]
