@@ -26,6 +26,12 @@ impl OwnCommits {
         }
     }
 
+    /// Whether a group is known here to be farther than this, and the master does not know it yet.
+    pub fn is_beyond(&self, key: &str, queue_id: i32, queue_offset: i64) -> bool {
+        let commits = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        !commits.is_empty() && commits.get(&(key.to_owned(), queue_id)).is_some_and(|own| *own > queue_offset)
+    }
+
     /// What was noted since the last time.
     pub fn take(&self) -> Commits {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
@@ -52,7 +58,13 @@ mod tests {
         for (queue_id, queue_offset) in [(0, 5), (1, 7), (0, 6)] {
             commits.note("T@g".into(), queue_id, queue_offset);
         }
+        for (key, queue_id, queue_offset, want) in
+            [("T@g", 0, 5, true), ("T@g", 0, 6, false), ("T@g", 2, 5, false), ("T@h", 0, 5, false)]
+        {
+            assert_eq!(commits.is_beyond(key, queue_id, queue_offset), want, "{key} {queue_id} {queue_offset}");
+        }
         let taken = commits.take();
+        assert!(!commits.is_beyond("T@g", 0, 5), "the master hears of it");
         let expected: Commits = [(("T@g".to_owned(), 0), 6), (("T@g".to_owned(), 1), 7)].into();
         assert_eq!(taken, expected);
         commits.note("T@g".into(), 0, 9);

@@ -111,6 +111,10 @@ impl Core {
             }
             ToShard::ProgressCopied(progress) => {
                 for Committed { key, queue_id, queue_offset } in progress {
+                    // Committed here since the master was asked: it is told in the next round.
+                    if queue_offset.is_some_and(|offset| self.env.own_commits.is_beyond(&key, queue_id, offset)) {
+                        continue;
+                    }
                     if let (Some((topic, group)), Some(offset)) = (ConsumerOffsetTable::split_key(&key), queue_offset) {
                         self.progress.commit(group, topic, queue_id, offset);
                     }
