@@ -106,6 +106,7 @@ fn read_to_close(socket: &mut TcpStream) -> usize {
             Ok(0) => return total,
             Ok(read) => total += read,
             Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return total,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
             Err(error) => panic!("the link was not closed: {error}"),
         }
     }
@@ -119,8 +120,11 @@ fn what_hostile_slaves_say_counts_for_nothing() {
         log.put(300);
     }
     let end = log.end();
-    let options = MasterOptions { housekeeping: Duration::from_millis(300), ..master_options() };
-    let server = MasterServer::start(any_port(), options, Arc::new(log.clone())).expect("a master");
+    // Only where silence is what is shown is it cut short: a busy machine may keep an honest hand silent for a while.
+    let start = |options| MasterServer::start(any_port(), options, Arc::new(log.clone())).expect("a master");
+    let server = start(master_options());
+    let impatient = start(MasterOptions { housekeeping: Duration::from_millis(300), ..master_options() });
+    let ended = || server.ended().len() + impatient.ended().len();
     let reports = |offsets: &[i64]| offsets.iter().flat_map(|offset| report(*offset)).collect::<Vec<u8>>();
     let cases: Vec<(Vec<u8>, &str)> = vec![
         (reports(&[0x007f_ffff_ffff_ffff]), "the log ends at"),
@@ -138,17 +142,18 @@ fn what_hostile_slaves_say_counts_for_nothing() {
     let count = cases.len();
     for (at, (bytes, want)) in cases.into_iter().enumerate() {
         lines().clear();
-        let mut socket = connect_from(at as u8 + 1, server.address());
+        let master = if bytes.len() < 8 { &impatient } else { &server };
+        let mut socket = connect_from(at as u8 + 1, master.address());
         // The master may close while this is written.
         let _ = socket.write_all(&bytes);
         read_to_close(&mut socket);
-        eventually("its line", || Some(()).filter(|()| server.ended().len() == at + 1 && !lines().is_empty()));
+        eventually("its line", || Some(()).filter(|()| ended() == at + 1 && !lines().is_empty()));
         let found = lines().clone();
         assert_eq!(found.len(), 1, "case {at}: {found:?}");
         assert!(found[0].contains(want), "case {at}: {found:?}");
         assert_eq!(log.reports(), 0, "case {at}");
     }
-    assert_eq!((server.ended().len(), log.ups().0), (count, 0));
+    assert_eq!((ended(), log.ups().0), (count, 0));
     // The same peer over and over: one line.
     lines().clear();
     for _ in 0..20 {
@@ -156,7 +161,7 @@ fn what_hostile_slaves_say_counts_for_nothing() {
         let _ = socket.write_all(&report(-5));
         read_to_close(&mut socket);
     }
-    eventually("all closed", || Some(()).filter(|()| server.links().is_empty()));
+    eventually("all ended, and the line", || Some(()).filter(|()| ended() == count + 20 && !lines().is_empty()));
     assert_eq!(lines().len(), 1, "{:?}", lines());
     // And an honest slave is served as ever.
     let sink = MemorySink::new(4096);
@@ -193,9 +198,9 @@ fn what_hostile_masters_send_is_not_stored() {
         lines().clear();
         let listener = TcpListener::bind(any_port()).expect("a port");
         let sink = MemorySink::with(4096, bytes.clone());
-        // Long pauses, so that each case is one link.
+        // Long pauses, so that each case is one link; a short patience only where silence is what is shown.
         let pause = Duration::from_secs(600);
-        let housekeeping = Duration::from_millis(300);
+        let housekeeping = if hostile.is_empty() { Duration::from_millis(300) } else { slave_options().housekeeping };
         let options = SlaveOptions { retry_min: pause, retry_max: pause, housekeeping, ..slave_options() };
         let client = slave(&log, &sink, options, listener.local_addr().expect("an address"));
         let (mut socket, _) = listener.accept().expect("the slave");

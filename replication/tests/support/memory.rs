@@ -15,7 +15,7 @@ use super::random::Random;
 use super::records;
 
 /// How long a test waits for what has to come.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 struct Event {
     near: UnixStream,
