@@ -158,7 +158,10 @@ impl Channel {
             } else if command.opaque == opaque {
                 return Ok(answer);
             }
-            // Else: the late answer to a call that was given up.
+            // Else: the late answer to a call that was given up. A peer may have no end of what nobody asked for.
+            if Instant::now() >= deadline {
+                return Err(CallError::TimedOut { peer: self.peer, timeout });
+            }
         }
     }
 
@@ -300,6 +303,7 @@ impl Channel {
 
     /// The next whole frame.
     fn next(&mut self, deadline: Instant, timeout: Duration) -> Result<Answer, CallError> {
+        let mut has_looked = false;
         loop {
             let received = self.input.get(self.consumed..).unwrap_or_default();
             match frame_len(received, FRAME_MAX * 4) {
@@ -322,16 +326,15 @@ impl Channel {
             if self.broken {
                 return Err(CallError::Closed { peer: self.peer, error: None });
             }
-            // At least one look at the socket, also with no time left.
+            // At least one look at the socket, also with no time left; no further one then, though there may be bytes.
+            if std::mem::replace(&mut has_looked, true) && Instant::now() >= deadline {
+                return Err(CallError::TimedOut { peer: self.peer, timeout });
+            }
             let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
             match self.stream.set_read_timeout(Some(left)).and_then(|()| self.stream.read(&mut self.chunk)) {
                 Ok(0) => return Err(self.closed(None)),
                 Ok(n) => self.input.extend_from_slice(self.chunk.get(..n).unwrap_or_default()),
-                Err(error) if is_pause(&error) => {
-                    if Instant::now() >= deadline {
-                        return Err(CallError::TimedOut { peer: self.peer, timeout });
-                    }
-                }
+                Err(error) if is_pause(&error) => {}
                 Err(error) => return Err(self.closed(Some(error))),
             }
         }

@@ -74,6 +74,27 @@ fn the_body_of_a_success_is_given_out() {
 }
 
 #[test]
+fn a_peer_that_never_comes_to_an_end_is_not_waited_for() {
+    let other = frame(&Head::reply(-1, HeaderForm::Json, 0, None), b"");
+    let long = u32::try_from(FRAME_MAX).unwrap().to_be_bytes().to_vec();
+    for (begin, again) in [(long, vec![0]), (Vec::new(), other)] {
+        check(
+            move |mut stream| {
+                read_frame(&mut stream);
+                stream.write_all(&begin).unwrap();
+                let end = Instant::now() + LONG;
+                while Instant::now() < end && stream.write_all(&again).is_ok() {}
+            },
+            |mut channel| {
+                let timeout = Duration::from_millis(50);
+                let error = channel.call(1, HeaderForm::Json, |_| {}, b"", timeout).unwrap_err();
+                assert!(matches!(error, CallError::TimedOut { .. }), "{error}");
+            },
+        );
+    }
+}
+
+#[test]
 fn no_answer_in_time_leaves_the_channel_usable() {
     check(
         |mut stream| {
