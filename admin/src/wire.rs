@@ -95,7 +95,11 @@ fn words(error: &CallError) -> String {
             _ => format!("cannot connect: {error}"),
         },
         CallError::TimedOut { timeout, .. } => format!("connected, but no answer in {} s", timeout.as_secs()),
-        CallError::Closed { error: None, .. } => "closed the connection instead of answering".into(),
+        CallError::Closed { error: None, .. } => {
+            "closed the connection instead of answering: is the port a broker's listenPort (listenPort + 1 is \
+             replication), or a nameserver's?"
+                .into()
+        }
         CallError::Closed { error: Some(error), .. } => format!("the connection broke: {error}"),
         CallError::Frame { error, .. } => format!("sent what is no RocketMQ frame: {error}"),
     }

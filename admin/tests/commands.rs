@@ -132,6 +132,16 @@ fn ha_status_of_a_broker_of_4x_comes_from_runtime_info() {
     assert!(played.said[0].contains("add -n host:9876"), "{:?}", played.said);
 }
 
+/// Java tells of a broker without messages that its oldest one is of 1970; programs are told that there is none.
+#[test]
+fn an_empty_broker_has_no_hours() {
+    let cluster = r#"ns:9876 106 {"brokerAddrTable":{"a":{"brokerAddrs":{0:"a:1"},"brokerName":"a","cluster":"C"}},"clusterAddrTable":{"C":["a"]}}"#;
+    for (earliest, want) in [("-1", "\"hours\": null"), ("3600000", "\"hours\": -1.0")] {
+        let told = format!("{cluster}\na:1 28 {{\"table\":{{\"earliestMessageTimeStamp\":\"{earliest}\"}}}}");
+        check("clusterList --json", &told, Ended::Well, &[want]);
+    }
+}
+
 /// Where 202 is not served the offsets are asked for queue by queue.
 #[test]
 fn topic_status_without_202_comes_from_single_offsets() {

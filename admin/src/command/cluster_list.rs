@@ -103,6 +103,7 @@ struct Load {
     pull_wait_ms: String,
     page_cache_lock_ms: String,
     hours: f64,
+    has_messages: bool,
     space: f64,
 }
 
@@ -125,6 +126,7 @@ impl Load {
             pull_wait_ms: text("pullThreadPoolQueueHeadWaitTimeMills"),
             page_cache_lock_ms: text("pageCacheLockTimeMills"),
             hours: earliest_ms.map_or(0.0, |earliest| now_ms.wrapping_sub(earliest) as f64 / 3_600_000.0),
+            has_messages: earliest_ms.is_some_and(|earliest| earliest > 0),
             space: space.unwrap_or(0.0),
         }
     }
@@ -142,7 +144,8 @@ impl Load {
         ] {
             object[name] = json!(text.parse::<i64>().ok());
         }
-        object["hours"] = json!(self.hours);
+        // -1 stands for no message; Java's table reckons with it all the same.
+        object["hours"] = json!(self.has_messages.then_some(self.hours));
         object["diskRatio"] = json!(self.space);
         let tps = |tps, size: &str, wait: &str| format!("{:>9}({size},{wait}ms)", fixed(tps, 2));
         load_row([
