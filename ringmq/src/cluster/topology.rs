@@ -27,6 +27,9 @@ impl FromStr for Topology {
     /// `<masters>m-noslave` or `<masters>m-<slaves of all>s`, then optionally `-async` (what it is without) or `-sync`.
     fn from_str(text: &str) -> Result<Topology, String> {
         const FORM: &str = "write it as 2m-noslave, 2m-2s-async, 2m-2s-sync or 1m-2s";
+        if text.to_ascii_lowercase().starts_with("dl") {
+            return Err(format!("{text}: this version does not have DLedger; masters with slaves are there: {FORM}"));
+        }
         let number = |part: &str, unit: char| part.strip_suffix(unit)?.parse::<usize>().ok();
         let mut parts = text.split('-');
         let masters = parts.next().and_then(|part| number(part, 'm'));
@@ -97,7 +100,8 @@ mod tests {
     #[test]
     fn impossible_ones_are_refused_with_the_reason() {
         check("", "… is no topology; write it as");
-        check("dledger", "…is no topology");
+        check("dledger", "…does not have DLedger");
+        check("cluster", "…is no topology");
         check("2m", "…does not say how many slaves");
         check("2m-0s", "…does not say how many slaves");
         check("2m-2s-semi", "…neither -async nor -sync");
