@@ -3,7 +3,7 @@
 //! Owns whichever of the two its role has, and what it is asked for: settings in, state out. The links themselves are
 //! the `replication` crate's, on threads of their own. Nothing here blocks a shard longer than a short lock.
 
-use std::net::ToSocketAddrs;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use protocol::header::ViewMessageByIdHeader;
 use replication::ha::store::{StoreSink, StoreSource};
 use replication::ha::{
     InitialSync, LinkState, LogExtent, MasterFacts, MasterOptions, MasterServer, Resync, SlaveClient, SlaveOptions,
-    SlaveState,
+    SlavePhase, SlaveState,
 };
 
 use crate::env::Env;
@@ -94,14 +94,16 @@ impl Replicas {
 
     /// Where a slave's master is now. The error says why an address leads nowhere.
     pub fn set_master(&self, ha_address: &str) -> Result<(), String> {
-        let mut found = ha_address
+        let found = ha_address
             .to_socket_addrs()
             .map_err(|error| format!("the master's replication address {ha_address} cannot be resolved: {error}"))?;
-        let Some(address) = found.next() else {
+        let found: Vec<SocketAddr> = found.collect();
+        if found.is_empty() {
             return Err(format!("the master's replication address {ha_address} has no address"));
-        };
+        }
         if let Some(End::Slave(client)) = &*self.end.lock().unwrap_or_else(PoisonError::into_inner) {
-            client.set_master(Some(address));
+            let SlaveState { master, phase, .. } = client.state();
+            client.set_master(choose(found, master, matches!(phase, SlavePhase::Lost { .. })));
         }
         Ok(())
     }
@@ -150,6 +152,15 @@ impl Replicas {
     }
 }
 
+/// Of the addresses a name has now: the one in use, wherever it stands among them, as long as it leads to the master; else
+/// the next one. IPv4 first, where our masters listen unless they are told otherwise.
+fn choose(mut found: Vec<SocketAddr>, current: Option<SocketAddr>, is_lost: bool) -> Option<SocketAddr> {
+    found.sort_unstable();
+    let at = current.and_then(|current| found.iter().position(|address| *address == current));
+    let next = at.map_or(0, |at| if is_lost { (at + 1) % found.len() } else { at });
+    found.get(next).copied()
+}
+
 /// What a slave asks its master by ordinary requests.
 struct Facts {
     env: Arc<Env>,
@@ -178,5 +189,29 @@ impl MasterFacts for Facts {
 
     fn record_at(&mut self, offset: i64) -> Result<Vec<u8>, String> {
         self.ask(request::VIEW_MESSAGE_BY_ID, |fields| ViewMessageByIdHeader { offset }.encode(fields))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_of_several_addresses_is_tried_through_and_kept_where_it_leads_to_the_master() {
+        let check = |found: &[&str], current: Option<&str>, is_lost: bool, want: &str| {
+            let address = |text: &str| text.parse::<SocketAddr>().expect("an address");
+            let chosen = choose(found.iter().map(|text| address(text)).collect(), current.map(address), is_lost);
+            assert_eq!(chosen, Some(address(want)), "{found:?} {current:?} {is_lost}");
+        };
+        let (one, two, six) = ("10.0.0.1:10912", "10.0.0.2:10912", "[::1]:10912");
+        check(&[six, two, one], None, false, one);
+        for found in [[one, two, six], [six, two, one], [two, six, one]] {
+            check(&found, Some(two), false, two);
+            check(&found, Some(two), true, six);
+            check(&found, Some(six), true, one);
+        }
+        check(&[one], Some(one), true, one);
+        check(&[two], Some(one), false, two);
+        check(&[two], Some(one), true, two);
     }
 }
