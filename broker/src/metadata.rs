@@ -18,7 +18,7 @@ use protocol::body::{
     Body, ConsumerOffsetTable, DelayOffsetTable, KvTable, SubscriptionGroupWrapper, TopicConfigSerializeWrapper,
 };
 use protocol::code::{request, response};
-use protocol::header::{GetMaxOffsetHeader, UpdateConsumerOffsetHeader};
+use protocol::header::{GetMaxOffsetHeader, QueryConsumerOffsetHeader, UpdateConsumerOffsetHeader};
 use protocol::topic as names;
 use remoting::blocking::Answer;
 
@@ -252,6 +252,9 @@ impl Copier {
     fn tell(&mut self, address: &str, commits: &mut Commits, table: &mut Progress) -> Result<(), Failure> {
         let mut refused = LeftOut::new("commits of this slave");
         while let Some(((key, queue_id), queue_offset)) = commits.first_key_value() {
+            if self.env.stopping.load(Ordering::Acquire) {
+                break;
+            }
             let (key, queue_id, queue_offset) = (key.clone(), *queue_id, *queue_offset);
             let known = table.get(&key).and_then(|queues| queues.get(&queue_id)).copied();
             if known.is_none_or(|known| known < queue_offset)
@@ -259,10 +262,13 @@ impl Copier {
             {
                 let header = GetMaxOffsetHeader { topic: topic.into(), queue_id };
                 let answer = self.ask_with(address, request::GET_MAX_OFFSET, |fields| header.encode(fields))?;
-                let max = answer.command().fields.get("offset").and_then(|text| text.parse::<i64>().ok());
-                let commit_offset = queue_offset.min(max.unwrap_or(0));
+                let commit_offset = queue_offset.min(offset_of(&answer).unwrap_or(0));
+                // The table may be a second old, and the group may commit at the master again.
+                let now = self.committed(address, topic, group, queue_id)?;
                 if let Err(error) = body(&answer) {
                     refused.add(&key, &error.to_string());
+                } else if let Some(now) = now.filter(|now| *now >= commit_offset.max(1)) {
+                    table.entry(key.clone()).or_default().insert(queue_id, now);
                 } else if known.unwrap_or(0) < commit_offset {
                     let (topic, consumer_group) = (topic.into(), group.into());
                     let header = UpdateConsumerOffsetHeader { consumer_group, topic, queue_id, commit_offset };
@@ -289,6 +295,13 @@ impl Copier {
         Ok(())
     }
 
+    /// What a group has committed at the master, at this moment; `None` if nothing is known of it there.
+    fn committed(&mut self, address: &str, topic: &str, group: &str, queue_id: i32) -> Result<Option<i64>, Failure> {
+        let header = QueryConsumerOffsetHeader { consumer_group: group.into(), topic: topic.into(), queue_id };
+        let answer = self.ask_with(address, request::QUERY_CONSUMER_OFFSET, |fields| header.encode(fields))?;
+        Ok(offset_of(&answer))
+    }
+
     fn delay(&mut self, address: &str) -> Result<(), Failure> {
         let answer = self.ask(address, request::GET_ALL_DELAY_OFFSET)?;
         // A Java master that has delivered nothing yet says so with an error.
@@ -309,6 +322,13 @@ impl Copier {
 /// The body of an answer that is a success.
 fn body(answer: &Answer) -> Result<&[u8], Failure> {
     Ok(answer.body("the master")?)
+}
+
+/// The offset that an answer names, if it is a success.
+fn offset_of(answer: &Answer) -> Option<i64> {
+    let command = answer.command();
+    let offset = command.fields.get("offset").filter(|_| command.code == response::SUCCESS)?;
+    offset.parse().ok()
 }
 
 /// The topic of a key of progress whose names are names.

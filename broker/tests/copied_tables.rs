@@ -269,3 +269,32 @@ fn a_copy_does_not_take_back_what_is_committed_meanwhile() {
     let found = found.lock().expect("no panic").clone().unwrap_or_default();
     assert!(!found.is_empty() && found.iter().all(|offset| offset == "60"), "{found:?}");
 }
+
+/// What the master's table says is a moment old: the group has gone on at the master since.
+#[test]
+fn the_master_is_not_told_of_progress_behind_its_own() {
+    const MAX_OFFSET: i32 = 30;
+    const COMMIT: i32 = 15;
+    const COMMITTED: i32 = 14;
+    let tables = Arc::new(Mutex::new(tables()));
+    let known = tables.clone();
+    let offset = |offset: &str| Scripted { code: 0, fields: vec![("offset".into(), offset.into())], body: Vec::new() };
+    let master = Peer::start(move |code, _| match code {
+        MAX_OFFSET => offset("1000"),
+        COMMITTED => offset("55"),
+        COMMIT => Scripted::body(""),
+        _ => answer(&known.lock().expect("no panic"), code),
+    });
+    let set = set_of(tables, master);
+    served(&set.slave, PROGRESS, "\"T@g\":{0:15,1:7}");
+    let at = [("consumerGroup", "g"), ("topic", "T"), ("queueId", "0")];
+    let mut client = set.slave.client();
+    client.call(COMMIT, &[&at[..], &[("commitOffset", "50")]].concat(), &[]);
+    // What the master has counts at the slave, too.
+    let here = || client.call(COMMITTED, &at, &[]).field("offset").to_owned();
+    eventually("the round that asks", here, |offset| offset == "55");
+    assert_eq!(set.master.count(COMMIT), 0);
+    client.call(COMMIT, &[&at[..], &[("commitOffset", "60")]].concat(), &[]);
+    let told = || set.master.last(COMMIT).map(|(fields, _)| fields["commitOffset"].clone());
+    eventually("what is beyond is told", told, |offset| offset.as_deref() == Some("60"));
+}
