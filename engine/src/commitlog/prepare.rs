@@ -8,6 +8,7 @@
 use std::fs::{self, File};
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
@@ -37,6 +38,8 @@ struct State {
 pub struct Roll {
     state: Mutex<State>,
     changed: Condvar,
+    /// Somebody asked while the lock was held.
+    unheard: AtomicBool,
 }
 
 /// Why room was not made.
@@ -62,10 +65,13 @@ impl Roll {
         }
     }
 
-    /// Asks for the next file. May go unheard; ask again with the next message.
+    /// Asks for the next file. May be heard late; ask again with the next message.
     pub(crate) fn ask(&self) {
-        // Who holds the lock is about to wait for the disk, and makes the file that is asked for.
-        let Some(mut state) = self.try_state() else { return };
+        let Some(mut state) = self.try_state() else {
+            // Who holds the lock may have made a file a moment ago, after which this is the first message.
+            self.unheard.store(true, Ordering::Release);
+            return;
+        };
         if !state.wanted {
             state.wanted = true;
             self.changed.notify_all();
@@ -183,7 +189,7 @@ pub(crate) fn run(core: &Core) {
     let mut failing = false;
     loop {
         let mut state = core.roll.state();
-        while !state.wanted && !core.is_stopping() {
+        while !state.wanted && !core.roll.unheard.swap(false, Ordering::AcqRel) && !core.is_stopping() {
             state = core.roll.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         if core.is_stopping() {
