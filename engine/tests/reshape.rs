@@ -5,6 +5,7 @@ mod common;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use common::slave::{Queue, beside, boundaries, contents, feed, log_bytes, master, messages, settle, slave_options};
@@ -193,6 +194,13 @@ fn a_cut_that_fails_is_finished_before_anything_is_taken() {
     feed(&mut receiver, &log, 5000).expect("taken");
     settle(&mut slave);
     slave.until("a checkpoint", |_| dispatched(&dir) == log.len() as i64);
+    // No other file is made, and fails, in place of the one that the cut makes.
+    let files = 1 + log.len() as u64 / SEGMENT;
+    slave.until("the next file", |rig| {
+        let counters = rig.shared.counters();
+        let made = [&counters.prepared_segments, &counters.inline_segments];
+        made.map(|count| count.load(Ordering::Relaxed)).iter().sum::<u64>() >= files
+    });
     faults.fail_allocations(0, 1, 28);
     // In the last file, and every queue keeps messages: only the checkpoint tells that some lost units.
     let place = ends[20];

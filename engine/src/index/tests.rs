@@ -456,7 +456,7 @@ fn the_follower_keeps_up_and_ends_flushed() {
     let index = open(scratch.path(), options(10, 1000));
     let follower = index.clone().start_follower(log.clone()).expect("start");
     let reached = |end: i64| {
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + Duration::from_secs(60);
         while index.followed_to() < end {
             assert!(Instant::now() < deadline, "the follower stands at {}", index.followed_to());
             follower.notify();
