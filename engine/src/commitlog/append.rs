@@ -61,8 +61,8 @@ fn blank_head(remaining: i64) -> [u8; 8] {
     ((u64::from(remaining) << 32) | u64::from(BLANK_MAGIC)).to_be_bytes()
 }
 
-/// Zeros from `end` to the end of its page, or of the file.
-fn padding(end: u64, size: u64) -> &'static [u8] {
+/// Zeros from `end` to the end of its page, or of the file: a page that is written to its end need not be read first.
+pub(crate) fn padding(end: u64, size: u64) -> &'static [u8] {
     let page_end = end.next_multiple_of(PAGE as u64).min(size);
     let len = usize::try_from(page_end.saturating_sub(end)).unwrap_or(0);
     ZERO_PAGE.get(..len).unwrap_or(&[])

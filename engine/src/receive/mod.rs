@@ -22,6 +22,7 @@ use protocol::message::{Peek, peek};
 pub use error::{ReceiveError, Unsound};
 pub(crate) use reshape::{Change, Reshape};
 
+use crate::commitlog::append;
 use crate::commitlog::segment::Segment;
 use crate::error::PutRefused;
 use crate::io::is_out_of_space;
@@ -203,7 +204,10 @@ impl Receiver {
         else {
             return Err(ReceiveError::Outside { offset, start: core.segments.log_min(), end });
         };
-        if let Err(error) = core.options.disk.write_all_at(segment.file(), &mut [IoSlice::new(bytes)], position) {
+        // Nobody else writes here, so the page may be padded as a single shard does.
+        let pad = append::padding(position + bytes.len() as u64, segment.size());
+        let mut parts = [IoSlice::new(bytes), IoSlice::new(pad)];
+        if let Err(error) = core.options.disk.write_all_at(segment.file(), &mut parts, position) {
             if is_out_of_space(&error) {
                 return Err(ReceiveError::NoRoom(core.disk_full("storePathCommitLog")));
             }
