@@ -15,7 +15,12 @@ use crate::startup::{Running, StartError};
 
 /// `mqbroker`'s command line: Java's options, and `--check`.
 #[derive(Debug, Parser)]
-#[command(name = "mqbroker", disable_help_flag = true, disable_version_flag = true)]
+#[command(
+    name = "mqbroker",
+    about = "A RocketMQ broker; it runs until SIGTERM",
+    disable_help_flag = true,
+    disable_version_flag = true
+)]
 pub struct BrokerArgs {
     /// Broker config properties file
     #[arg(short = 'c', long = "configFile", value_name = "FILE")]
@@ -97,12 +102,17 @@ impl ConfigFile {
 }
 
 /// What `--check` prints, and its exit code.
-pub fn check(role: Role, path: Option<&std::path::Path>, environment: &Environment) -> ExitCode {
+pub fn check(
+    role: Role,
+    path: Option<&std::path::Path>,
+    command_line: &[(&str, &str)],
+    environment: &Environment,
+) -> ExitCode {
     let Some(path) = path else {
         eprintln!("--check needs a file: -c FILE");
         return ExitCode::from(2);
     };
-    let report = config::check_file(role, path, environment);
+    let report = config::check_file(role, path, command_line, environment);
     print!("{report}");
     if report.is_ok() {
         println!("{}: {} warnings, no errors", path.display(), report.warnings());

@@ -11,16 +11,17 @@ use crate::report::{Report, Severity};
 use crate::values::{Source, Values};
 use std::path::{Component, Path, PathBuf};
 
-/// Checks one file as a start would, without starting. A file that cannot be read is an error in the report.
-pub fn check_file(role: Role, path: &Path, environment: &Environment) -> Report {
+/// Checks one file as a start with these keys on the command line would, without starting. A file that cannot be read is
+/// an error in the report.
+pub fn check_file(role: Role, path: &Path, command_line: &[(&str, &str)], environment: &Environment) -> Report {
     let name = path.display().to_string();
     match std::fs::read(path) {
         Ok(bytes) => {
             let source = Source { name: &name, bytes: &bytes };
             match role {
-                Role::Broker => crate::load_broker(Some(source), &[], environment).report,
-                Role::Namesrv => crate::load_namesrv(Some(source), &[], environment).report,
-                Role::AllInOne => crate::load_all_in_one(Some(source), &[], environment).report,
+                Role::Broker => crate::load_broker(Some(source), command_line, environment).report,
+                Role::Namesrv => crate::load_namesrv(Some(source), command_line, environment).report,
+                Role::AllInOne => crate::load_all_in_one(Some(source), command_line, environment).report,
             }
         }
         Err(error) => {

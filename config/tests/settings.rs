@@ -288,14 +288,24 @@ fn every_key_of_the_shipped_files_is_known() {
     }
     assert!(files.len() >= 4, "{files:?}");
     for file in files {
-        let report = check_file(Role::Broker, &file, &environment());
+        let report = check_file(Role::Broker, &file, &[], &environment());
         assert_eq!(report.lines(), [""; 0]);
+    }
+}
+
+/// What a start takes from its command line, a check takes from there, too.
+#[test]
+fn a_check_reads_the_command_line() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/field/slave-2m-2s.properties");
+    for (addresses, errors) in [("10.0.0.1:9876", 0), ("10.0.0.1:9876,10.0.0.2:9876", 1)] {
+        let report = check_file(Role::Broker, &file, &[("namesrvAddr", addresses)], &environment());
+        assert_eq!(report.errors(), errors, "{report}");
     }
 }
 
 #[test]
 fn a_file_that_is_not_there() {
-    let report = check_file(Role::Broker, Path::new("/no/such/broker.conf"), &environment());
+    let report = check_file(Role::Broker, Path::new("/no/such/broker.conf"), &[], &environment());
     assert!(report.errors() == 1 && report.to_string().contains("/no/such/broker.conf: error: cannot be read"));
 }
 

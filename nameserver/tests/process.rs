@@ -108,6 +108,11 @@ fn options_that_only_print() {
     let (code, stdout, _) = output(&["-p", "-c", &file]);
     assert_eq!(code, 0);
     assert!(stdout.contains(&format!("listenPort={port}\n")) && stdout.contains("productEnvName=center\n"), "{stdout}");
+    let unsound = dir.path().join("unsound.conf").display().to_string();
+    std::fs::write(&unsound, "listenPort=x\n").unwrap();
+    let (code, stdout, stderr) = output(&["-p", "-c", &unsound]);
+    assert_eq!(code, 1, "what would not start is no success");
+    assert!(stdout.contains("productEnvName=center\n") && stderr.contains("listenPort=x"), "{stdout}{stderr}");
     let (code, stdout, _) = output(&["-p"]);
     assert_eq!(code, 0);
     assert!(stdout.contains("listenPort=9876\n"), "{stdout}");

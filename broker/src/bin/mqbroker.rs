@@ -13,8 +13,10 @@ fn main() -> ExitCode {
     let args = BrokerArgs::parse();
     shard::signals::block();
     let environment = process::environment();
+    let command_line: Vec<(&str, &str)> =
+        args.namesrv_addr.as_deref().map(|addresses| ("namesrvAddr", addresses)).into_iter().collect();
     if args.check {
-        return process::check(Role::Broker, args.config_file.as_deref(), &environment);
+        return process::check(Role::Broker, args.config_file.as_deref(), &command_line, &environment);
     }
     let file = match args.config_file.as_deref().map(ConfigFile::read).transpose() {
         Ok(file) => file,
@@ -23,15 +25,14 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let command_line: Vec<(&str, &str)> =
-        args.namesrv_addr.as_deref().map(|addresses| ("namesrvAddr", addresses)).into_iter().collect();
     let loaded = config::load_broker(file.as_ref().map(ConfigFile::source), &command_line, &environment);
     if args.print || args.print_important {
         eprint!("{}", loaded.report);
         let text =
             if args.print { config::print::all(&loaded.values) } else { config::print::important(&loaded.values) };
         print!("{text}");
-        return ExitCode::SUCCESS;
+        // Nothing would start with what was printed.
+        return ExitCode::from(u8::from(!loaded.report.is_ok()));
     }
     let _log = process::log_to_stdout();
     let sound = process::tell(&loaded.report);
@@ -40,6 +41,9 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     };
     tracing::info!("ports: {}", config::check::port_table(&config::check::broker_ports(&settings)));
+    if settings.namesrv_addrs.is_empty() {
+        tracing::warn!("registered nowhere, so that clients find no route here: set namesrvAddr, -n or NAMESRV_ADDR");
+    }
     let options = match broker::from_settings::options(&settings, config::print::config_body(&loaded.values)) {
         Ok(options) => options,
         Err(error) => {

@@ -56,7 +56,8 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     let Loaded { settings, values, report } = loaded;
     if arguments.print {
         eprint!("{report}");
-        return print(&config::print::all(&values));
+        print(&config::print::all(&values))?;
+        return if report.is_ok() { Ok(()) } else { Err("the configuration cannot be used".to_owned()) };
     }
     let settings =
         settings.ok_or_else(|| format!("the configuration cannot be used\n{}", report.to_string().trim_end()))?;

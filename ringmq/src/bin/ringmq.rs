@@ -75,9 +75,6 @@ fn main() -> ExitCode {
 
 fn run(args: &Args, began: Instant) -> Result<ExitCode, String> {
     let environment = process::environment();
-    if args.check {
-        return Ok(process::check(Role::AllInOne, args.config_file.as_deref(), &environment));
-    }
     let file = args.config_file.as_deref().map(ConfigFile::read).transpose()?;
     let data = std::path::absolute(&args.data).map_err(|error| format!("--data {}: {error}", args.data.display()))?;
     let mut command_line: Vec<(&str, String)> = vec![
@@ -91,11 +88,14 @@ fn run(args: &Args, began: Instant) -> Result<ExitCode, String> {
     command_line.extend(args.namesrv_port.map(|port| ("namesrvListenPort", port.to_string())));
     command_line.extend(args.port.map(|port| ("listenPort", port.to_string())));
     let command_line: Vec<(&str, &str)> = command_line.iter().map(|(key, value)| (*key, value.as_str())).collect();
+    if args.check {
+        return Ok(process::check(Role::AllInOne, args.config_file.as_deref(), &command_line, &environment));
+    }
     let loaded = config::load_all_in_one(file.as_ref().map(ConfigFile::source), &command_line, &environment);
     if args.print {
         eprint!("{}", loaded.report);
         print!("{}", config::print::all(&loaded.values));
-        return Ok(ExitCode::SUCCESS);
+        return Ok(ExitCode::from(u8::from(!loaded.report.is_ok())));
     }
     let _log = process::log_to_stdout();
     let sound = process::tell(&loaded.report);
