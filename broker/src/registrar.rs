@@ -125,6 +125,8 @@ struct Registrar {
     complained: bool,
     /// A slave's: this nameserver's last answer named the master.
     names_master: bool,
+    /// It was said that it names none.
+    missed_master: bool,
 }
 
 type Failure = Box<dyn std::error::Error>;
@@ -140,6 +142,7 @@ impl Registrar {
             counted: false,
             complained: false,
             names_master: false,
+            missed_master: false,
         }
     }
 
@@ -279,6 +282,16 @@ impl Registrar {
                     "the master's place is known"
                 );
             }
+            let misses = !self.names_master;
+            if misses && !self.missed_master {
+                tracing::warn!(
+                    nameserver = self.address,
+                    "no master of {} is registered there: start it, or see that brokerName is the same; asked again every {} s",
+                    self.env.options.name,
+                    ASK_FOR_MASTER.as_secs()
+                );
+            }
+            self.missed_master = misses;
         }
         // Which topics are ordered is the first nameserver's to say (Java 4.9.7: updateOrderTopicConfig); without a body it
         // has no such configuration.

@@ -114,7 +114,7 @@ impl Copy<'_> {
             }
             if socket::is_readable(&from_master) {
                 match socket.read(&mut buffer) {
-                    Ok(0) => return Err(CopyEnd::Failed("the master closed the link; its log says why".into())),
+                    Ok(0) => return Err(CopyEnd::Failed("the master closed the link; its log says why, unless this is not its replication port (listenPort + 1)".into())),
                     Ok(read) => {
                         self.step(Input::Bytes(buffer.get(..read).unwrap_or_default()), &mut effects, &mut reports)?;
                         self.board.rate(rate.add(Instant::now(), read as u64));

@@ -113,7 +113,7 @@ impl fmt::Display for SlavePhase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoMaster => {
-                f.write_str("no master known: none registered under this brokerName, and haMasterAddress is not set")
+                f.write_str("no master known: none is registered under this brokerName, or the name in its address (brokerIP2 there, haMasterAddress here) cannot be resolved; the log says which")
             }
             Self::Asking => f.write_str("asks the master where its log begins"),
             Self::Connecting => f.write_str("connects to the master"),
