@@ -154,9 +154,21 @@ fn address_of(key: &str, text: &str) -> Result<IpAddr, String> {
     let found = (text, 0).to_socket_addrs().map_err(|error| {
         format!("{key}={text} cannot be resolved ({error}); write an IP address that clients reach")
     })?;
-    let mut found: Vec<IpAddr> = found.map(|address| address.ip()).collect();
-    found.sort_by_key(IpAddr::is_ipv6);
-    found.first().copied().ok_or_else(|| format!("{key}={text} has no address; write an IP address that clients reach"))
+    let found = most_reachable(found.map(|address| address.ip()));
+    let address =
+        found.ok_or_else(|| format!("{key}={text} has no address; write an IP address that clients reach"))?;
+    if address.is_loopback() && !text.eq_ignore_ascii_case("localhost") {
+        tracing::warn!(
+            "{key}={text} is {address} on this host (see /etc/hosts), and that is announced: clients and brokers on \
+             other hosts cannot connect; write an IP address that they reach"
+        );
+    }
+    Ok(address)
+}
+
+/// Of a name's addresses the one that most clients reach. Many a host finds itself as 127.0.1.1 by its name.
+fn most_reachable(found: impl Iterator<Item = IpAddr>) -> Option<IpAddr> {
+    found.min_by_key(|address| (address.is_loopback(), address.is_ipv6()))
 }
 
 /// Shard n on CPU n, where each shard can have one and another is left for everything else.
@@ -164,4 +176,22 @@ fn cpus(settings: &BrokerSettings) -> Vec<Option<usize>> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let pin = settings.pin_shards && settings.shards < cores;
     (0..settings.shards).map(|shard| pin.then_some(shard)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_names_addresses_one_that_others_reach_is_announced() {
+        for (found, want) in [
+            ("127.0.1.1 10.0.0.1", "10.0.0.1"),
+            ("::1 127.0.0.1", "127.0.0.1"),
+            ("127.0.1.1 fd00::2", "fd00::2"),
+            ("fd00::2 10.0.0.1 10.0.0.2", "10.0.0.1"),
+        ] {
+            let found = found.split(' ').map(|text| text.parse().expect("an address"));
+            assert_eq!(most_reachable(found).map(|address| address.to_string()).as_deref(), Some(want));
+        }
+    }
 }

@@ -303,7 +303,10 @@ fn notes(wishes: &Wishes, namesrv: &[String], hosts: &[Host]) -> Vec<String> {
     }
     if hosts.iter().any(|host| host.name.parse::<std::net::Ipv4Addr>().is_err()) {
         notes.push(
-            "clients get the host names as they are written here (brokerIP1): they must resolve there, too".into(),
+            "brokers announce the address that their own host finds for its name (brokerIP1), slaves look up their \
+             master's name (brokerIP2): no /etc/hosts may give a host 127.x for its own name, or write addresses in \
+             --hosts"
+                .into(),
         );
     }
     notes
