@@ -120,7 +120,7 @@ pub(super) fn connect(address: SocketAddr, timeout: Duration, waker: &Waker) -> 
         }
     };
     match begun {
-        Ok(()) => return Ok(socket),
+        Ok(()) => return not_itself(socket),
         Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => {}
         Err(error) => return Err(error),
     }
@@ -132,7 +132,7 @@ pub(super) fn connect(address: SocketAddr, timeout: Duration, waker: &Waker) -> 
         if connected.revents != 0 {
             return match socket.take_error()? {
                 Some(error) => Err(error),
-                None => Ok(socket),
+                None => not_itself(socket),
             };
         }
         if woken.revents != 0 {
@@ -142,6 +142,15 @@ pub(super) fn connect(address: SocketAddr, timeout: Duration, waker: &Waker) -> 
             return Err(io::Error::new(io::ErrorKind::TimedOut, format!("no answer for {} ms", timeout.as_millis())));
         }
     }
+}
+
+/// Whoever tries again and again to reach a port of its own host on which nobody listens may be given that port as its own
+/// end, and is connected to itself: its reports come back as signs of life, and the master finds its port taken.
+fn not_itself(socket: TcpStream) -> io::Result<TcpStream> {
+    if socket.local_addr()? == socket.peer_addr()? {
+        return Err(io::Error::new(io::ErrorKind::ConnectionRefused, "nobody listens there"));
+    }
+    Ok(socket)
 }
 
 fn connect_raw<T>(socket: &TcpStream, name: &T) -> io::Result<()> {
@@ -169,6 +178,22 @@ mod tests {
         drop(listener);
         let error = connect(address, Duration::from_secs(5), &waker).expect_err("nobody listens");
         assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+    }
+
+    /// The kernel hands out ports of one parity first, in turn, so half of its range is enough.
+    #[test]
+    fn nobody_is_connected_to_itself() {
+        let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").expect("the kernel's range");
+        let ends: Vec<u16> = range.split_whitespace().filter_map(|end| end.parse().ok()).collect();
+        let [low, high] = ends[..] else { panic!("{range:?}") };
+        let waker = Waker::new().expect("an eventfd");
+        let address = SocketAddr::from(([127, 0, 0, 1], (low + (high - low) / 2) & !1));
+        for _ in 0..u32::from(high - low) * 3 / 2 {
+            if let Ok(socket) = connect(address, Duration::from_secs(5), &waker) {
+                let ends = (socket.local_addr().expect("here"), socket.peer_addr().expect("there"));
+                assert_ne!(ends.0, ends.1);
+            }
+        }
     }
 
     #[test]
