@@ -198,6 +198,11 @@ a:1 907 {"master":true,"haConnectionInfo":[{"addr":"x:5"}]}
     check("haStatus -b a:1", &[cluster, copies].concat(), Failed, &["slave a (2) at a:3: nobody plays this address"]);
     let java = [cluster, copies, "a:3 28 {\"table\":{}}"].concat();
     check("haStatus -b a:1", &java, Well, &["1 of 2 slaves have a link: look at its log"]);
+    // Two masters of one name: the slaves stay with the one that nameservers do not name any more.
+    let elsewhere = |address: &str| copies.replace("a:2", address).replace("}}", ",\"ringmqHaMaster\":\"old:2\"}}");
+    let told = [cluster, &elsewhere("a:2"), &elsewhere("a:3")].concat();
+    check("haStatus -b a:1", &told, Well, &["at a:2 is registered, but 1 of 2 slaves have a link: in step at old:2"]);
+    let told = [cluster, copies, stands].concat();
     // A broker that is asked by its address answers without a nameserver.
     check("haStatus -b a:1 -n away:1", &told, Well, &["#SlaveNum\t1\n"]);
 }

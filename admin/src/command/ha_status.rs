@@ -90,6 +90,9 @@ fn unlinked(context: &mut Context<'_>, address: &str, status: &HaRuntimeInfo) ->
     }
     let asked: Vec<&str> = slaves.iter().map(|slave| slave.address.as_str()).collect();
     let answers: Vec<Result<KvTable, Unanswered>> = context.ask_each(&asked, request::GET_BROKER_RUNTIME_INFO, &[]);
+    let copies = |info: &KvTable| info.table.get("ringmqHaState").is_some_and(|state| COPIES.contains(&state.as_str()));
+    // With more of them than links, some copy from another master.
+    let copying = answers.iter().flatten().filter(|info| copies(info)).count();
     let mut list = Vec::new();
     for (answer, slave) in answers.into_iter().zip(&slaves) {
         let Member { broker_name, broker_id, address, .. } = slave;
@@ -100,11 +103,15 @@ fn unlinked(context: &mut Context<'_>, address: &str, status: &HaRuntimeInfo) ->
             }
             Ok(info) => {
                 let text = |key: &str| info.table.get(key).cloned();
-                if text("ringmqHaState").is_some_and(|state| COPIES.contains(&state.as_str())) {
-                    continue;
-                }
                 // Java's slaves do not say it.
-                let state = text("ringmqHaStateText").unwrap_or_else(|| "look at its log".to_owned());
+                let mut state = text("ringmqHaStateText").unwrap_or_else(|| "look at its log".to_owned());
+                if copies(&info) {
+                    if copying <= links {
+                        continue;
+                    }
+                    let master = text("ringmqHaMaster").unwrap_or_else(|| "a master it does not name".to_owned());
+                    state = format!("{state} at {master}");
+                }
                 context.notes.push(format!(
                     "slave {broker_name} ({broker_id}) at {address} is registered, but {links} of {} slaves have a \
                      link: {state}",
