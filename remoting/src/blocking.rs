@@ -117,8 +117,13 @@ impl Channel {
 
     fn over(stream: TcpStream, peer: SocketAddr) -> io::Result<Channel> {
         stream.set_nodelay(true)?;
+        let local = stream.local_addr()?;
+        // The kernel may give a socket the very port of this host it looks for, and connect it to itself.
+        if local == peer {
+            return Err(io::Error::new(io::ErrorKind::ConnectionRefused, "nobody listens there"));
+        }
         Ok(Channel {
-            local: stream.local_addr()?,
+            local,
             stream,
             peer,
             last_opaque: 0,

@@ -94,6 +94,20 @@ fn a_peer_that_never_comes_to_an_end_is_not_waited_for() {
     }
 }
 
+/// The kernel hands out ports of one parity first, in turn, so half of its range is enough.
+#[test]
+fn nobody_is_connected_to_itself() {
+    let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap();
+    let ends: Vec<u16> = range.split_whitespace().filter_map(|end| end.parse().ok()).collect();
+    let [low, high] = ends[..] else { panic!("{range:?}") };
+    let address = SocketAddr::from(([127, 0, 0, 1], (low + (high - low) / 2) & !1));
+    for _ in 0..u32::from(high - low) * 3 / 2 {
+        if let Ok(channel) = Channel::connect(address, LONG) {
+            assert_ne!(channel.local(), channel.peer());
+        }
+    }
+}
+
 #[test]
 fn no_answer_in_time_leaves_the_channel_usable() {
     check(
