@@ -43,6 +43,9 @@ type Failure = Box<dyn std::error::Error>;
 /// Starts the thread of a slave.
 pub fn start(env: &Arc<Env>) -> std::io::Result<JoinHandle<()>> {
     let env = env.clone();
+    if let Err(error) = env.own_commits.load(&env.options.config_dir) {
+        tracing::warn!("the master is not told what groups committed here before: {error}");
+    }
     let copier = Copier {
         channel: MasterChannel::new(env.clone()),
         env,
@@ -83,6 +86,7 @@ impl Copier {
         loop {
             let Some(master) = self.env.master.wait(&self.master, due) else { return };
             self.master = master;
+            keep_own_commits(&self.env);
             if let Some(ha_address) = &self.master.ha_address {
                 let resolved = self.env.replicas.set_master(ha_address);
                 let said = std::mem::replace(&mut self.unresolved, resolved.is_err());
@@ -316,6 +320,13 @@ impl Copier {
             }
         }
         Ok(())
+    }
+}
+
+/// What groups committed here and the master does not know yet outlives a restart.
+pub fn keep_own_commits(env: &Env) {
+    if let Err(error) = env.own_commits.keep(&env.options.config_dir) {
+        tracing::warn!("what groups committed here is told to the master only if this slave runs till then: {error}");
     }
 }
 

@@ -146,6 +146,7 @@ pub fn start(mut options: BrokerOptions) -> Result<Running, StartError> {
     });
     env.registration.update(tables.topics.snapshot());
     if !env.options.is_slave() {
+        OwnCommits::forget(&env.options.config_dir).map_err(io("cannot forget what this broker kept as a slave"))?;
         env.replicas.start_master(&env.options, &env.store).map_err(|error| not_served(&env.options, error))?;
     }
     opened.mark_running().map_err(StartError::Store)?;
@@ -229,6 +230,9 @@ impl Running {
         }
         self.env.inboxes[0].post(ToShard::Finish);
         clean &= home.join().unwrap_or(false);
+        if self.env.options.is_slave() {
+            metadata::keep_own_commits(&self.env);
+        }
         self.env.replicas.stop_master();
         tracing::info!("flushing the store");
         match self.env.store.stop() {

@@ -298,3 +298,38 @@ fn the_master_is_not_told_of_progress_behind_its_own() {
     let told = || set.master.last(COMMIT).map(|(fields, _)| fields["commitOffset"].clone());
     eventually("what is beyond is told", told, |offset| offset.as_deref() == Some("60"));
 }
+
+/// The master is away, groups commit at the slave, and then the slave restarts, too.
+#[test]
+fn what_is_committed_at_a_slave_that_restarts_reaches_its_master() {
+    const MAX_OFFSET: i32 = 30;
+    const COMMIT: i32 = 15;
+    const COMMITTED: i32 = 14;
+    let at = [("consumerGroup", "g"), ("topic", "T"), ("queueId", "0")];
+    for is_killed in [false, true] {
+        let Set { tables, place, nameserver, master, mut slave } = set();
+        served(&slave, PROGRESS, "\"T@g\":{0:15,1:7}");
+        drop(master);
+        let commit = [&at[..], &[("commitOffset", "50")]].concat();
+        assert_eq!(slave.client().call(COMMIT, &commit, &[]).code, 0);
+        if is_killed {
+            eventually("it is kept", || slave.table("ownCommits.json"), |text| text.contains("50"));
+            slave.kill();
+        } else {
+            assert!(slave.stop());
+        }
+        let known = tables.clone();
+        let told = Peer::start(move |code, _| match code {
+            MAX_OFFSET => Scripted { code: 0, fields: vec![("offset".into(), "1000".into())], body: Vec::new() },
+            COMMITTED => Scripted { code: 22, fields: Vec::new(), body: Vec::new() },
+            COMMIT => Scripted::body(""),
+            _ => answer(&known.lock().expect("no panic"), code),
+        });
+        *place.lock().expect("no panic") = told.address.to_string();
+        slave.start_again();
+        let offset = || told.last(COMMIT).map(|(fields, _)| fields["commitOffset"].clone());
+        eventually("the master is told", offset, |offset| offset.as_deref() == Some("50"));
+        eventually("it is told once", || slave.table("ownCommits.json"), |text| !text.contains("50"));
+        drop(nameserver);
+    }
+}
