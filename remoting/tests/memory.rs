@@ -12,6 +12,7 @@ use remoting::net::{ServerOptions, counters};
 
 #[test]
 fn memory_follows_what_is_received() {
+    allow_descriptors();
     declared_lengths_alone_cost_nothing();
     large_frames_share_an_allowance();
 }

@@ -43,7 +43,7 @@ fn replies_to_a_slow_reader_wait_in_the_socket_and_not_in_memory() {
 }
 
 fn a_peer_that_takes_nothing_is_closed() {
-    let options = ServerOptions { write_stall_timeout: Duration::from_secs(3), ..ServerOptions::default() };
+    let options = ServerOptions { write_stall_timeout: Duration::from_secs(6), ..ServerOptions::default() };
     let server = Server::start(1, options, None);
     let before = counters().closed_stalled;
     let mut stuck = connect(&server);
@@ -55,7 +55,7 @@ fn a_peer_that_takes_nothing_is_closed() {
     // Slow, but it takes something again and again, for longer than the limit.
     let reader = thread::spawn(move || {
         let mut taken = 0;
-        let mut chunk = vec![0; 100_000];
+        let mut chunk = vec![0; 50_000];
         while taken < SIZE {
             let n = slow.read(&mut chunk).unwrap();
             assert!(n > 0, "closed after {taken} bytes although it takes them");

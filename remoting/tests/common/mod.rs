@@ -325,6 +325,17 @@ pub fn is_closed_by_server(stream: &mut TcpStream) -> bool {
     }
 }
 
+/// As many open files as this process may have: many systems begin with 1024.
+pub fn allow_descriptors() {
+    // SAFETY: both calls read or write one rlimit that lives here.
+    unsafe {
+        let mut limit: libc::rlimit = std::mem::zeroed();
+        assert_eq!(libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit), 0);
+        limit.rlim_cur = limit.rlim_max;
+        assert_eq!(libc::setrlimit(libc::RLIMIT_NOFILE, &limit), 0);
+    }
+}
+
 /// Resident memory of this process, bytes.
 pub fn resident_bytes() -> u64 {
     let text = std::fs::read_to_string("/proc/self/statm").unwrap();
