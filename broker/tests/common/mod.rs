@@ -18,7 +18,7 @@ use protocol::{FRAME_MAX, FieldWriter, frame_len, write_command};
 use remoting::blocking::Channel;
 
 /// How long anything may take here.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A listenPort whose neighbours are free too, for `listenPort - 2` to `listenPort + 1`.
 pub fn free_port() -> u16 {
@@ -49,7 +49,7 @@ fn configuration(root: &Path, port: u16, lines: &str) -> PathBuf {
         "listenPort={port}\nbindAddress=127.0.0.1\nbrokerIP1=127.0.0.1\nbrokerIP2=127.0.0.1\nbrokerName=a\nshardNums=2\n\
          pinShards=false\nstorePathRootDir={}\nmappedFileSizeCommitLog=4194304\nmaxMessageSize=65536\nmaxHashSlotNum=100\n\
          maxIndexNum=400\nmappedFileSizeConsumeQueue=4000\ndiskMaxUsedSpaceRatio=95\ndiskSpaceCleanForciblyRatio=98\n\
-         diskSpaceWarningLevelRatio=99\nhaCopyTablesInterval=100\n{lines}\n",
+         diskSpaceWarningLevelRatio=99\nhaCopyTablesInterval=100\nsyncFlushTimeout=30000\n{lines}\n",
         root.join("store").display()
     );
     let path = root.join("broker.conf");
