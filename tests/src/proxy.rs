@@ -250,7 +250,7 @@ mod tests {
     use super::*;
     use crate::wait;
 
-    const PATIENCE: Duration = Duration::from_secs(5);
+    const PATIENCE: Duration = Duration::from_secs(30);
 
     /// A target that sends back what it gets, and a proxy before it.
     fn echo() -> Proxy {

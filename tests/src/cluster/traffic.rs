@@ -30,6 +30,9 @@ const ROUTE_AGE: Duration = Duration::from_millis(200);
 const PACE: Duration = Duration::from_millis(5);
 /// How often a message is offered to another broker after a failure, as the Java client does.
 const RETRIES: usize = 2;
+/// What is acked is readable, and given out, in less.
+const QUIET: Duration = Duration::from_millis(700);
+const QUIET_MAX: Duration = Duration::from_secs(15);
 
 /// How much traffic.
 #[derive(Clone, Debug)]
@@ -70,6 +73,10 @@ struct Shared {
     paused: AtomicBool,
     acked: AtomicU64,
     delivered: AtomicU64,
+    /// Producers that are about to send, or wait for an answer.
+    sending: AtomicU64,
+    /// For each consumer, how often it has asked for everything and found nothing.
+    idle: Vec<AtomicU64>,
     /// Answers that say "stored, the stronger promise not given" (10, 11, 12), by code.
     weak: Mutex<BTreeMap<i32, u64>>,
 }
@@ -91,6 +98,8 @@ impl Traffic {
             paused: AtomicBool::new(false),
             acked: AtomicU64::new(0),
             delivered: AtomicU64::new(0),
+            sending: AtomicU64::new(0),
+            idle: names.iter().map(|_| AtomicU64::new(0)).collect(),
             weak: Mutex::new(BTreeMap::new()),
         });
         let mut threads: Vec<_> = (0..shared.spec.producers)
@@ -99,7 +108,7 @@ impl Traffic {
                 thread::spawn(move || produce(&shared, number))
             })
             .collect();
-        for (number, name) in (100..).zip(names) {
+        for (number, name) in names.iter().enumerate() {
             let (shared, name) = (Arc::clone(&shared), (*name).to_owned());
             threads.push(thread::spawn(move || consume(&shared, number, &name)));
         }
@@ -129,7 +138,7 @@ impl Traffic {
 
     /// No more sends until told otherwise; what is under way ends by itself.
     pub fn pause(&self, paused: bool) {
-        self.shared.paused.store(paused, Ordering::Relaxed);
+        self.shared.paused.store(paused, Ordering::SeqCst);
     }
 
     /// Waits until so many more are acked.
@@ -146,14 +155,21 @@ impl Traffic {
             .ok_or_else(|| format!("only {} messages delivered in {limit:?}, {more} are due", self.delivered() - from))
     }
 
-    /// Waits until nothing has been delivered for a while that is longer than any pause of a consumer.
+    /// With sends paused: waits until the last of them is answered, and from then on nothing has been delivered for a
+    /// while in which every consumer has asked for everything. A consumer whose broker does not answer is not waited
+    /// for longer than `QUIET_MAX`.
     pub fn wait_drained(&self, limit: Duration) {
-        let mut last = (self.delivered(), Instant::now());
+        let rounds = || self.shared.idle.iter().map(|rounds| rounds.load(Ordering::SeqCst)).collect::<Vec<_>>();
+        wait::until(limit, || (self.shared.sending.load(Ordering::SeqCst) == 0).then_some(()));
+        let mut last = (self.delivered(), Instant::now(), rounds());
         wait::until(limit, || {
             if self.delivered() != last.0 {
-                last = (self.delivered(), Instant::now());
+                last = (self.delivered(), Instant::now(), rounds());
             }
-            (last.1.elapsed() > Duration::from_millis(700)).then_some(())
+            // The first of two rounds may have begun before.
+            let have_asked = rounds().iter().zip(&last.2).all(|(now, before)| *now >= before + 2);
+            let quiet = last.1.elapsed();
+            (quiet > QUIET_MAX || quiet > QUIET && have_asked).then_some(())
         });
     }
 
@@ -289,7 +305,10 @@ fn produce(shared: &Shared, number: u32) -> Recorder {
     let mut client = Client::new(shared);
     let mut seq = 0;
     while !shared.stopped() {
-        if shared.paused.load(Ordering::Relaxed) {
+        // Said before looking: whoever has paused the sends sees this one, or this one sees the pause.
+        let sending = Sending::begin(shared);
+        if shared.paused.load(Ordering::SeqCst) {
+            drop(sending);
             thread::sleep(PACE);
             continue;
         }
@@ -317,6 +336,22 @@ fn produce(shared: &Shared, number: u32) -> Recorder {
         thread::sleep(if last.is_some() { PACE } else { shared.spec.pace });
     }
     recorder
+}
+
+/// A producer that is about to send, until this is dropped.
+struct Sending<'a>(&'a Shared);
+
+impl<'a> Sending<'a> {
+    fn begin(shared: &'a Shared) -> Sending<'a> {
+        shared.sending.fetch_add(1, Ordering::SeqCst);
+        Sending(shared)
+    }
+}
+
+impl Drop for Sending<'_> {
+    fn drop(&mut self) {
+        self.0.sending.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 /// Sends once and records; true when it is stored.
@@ -365,8 +400,8 @@ fn offer(
 }
 
 /// Consumes all queues of one broker name: from its master while that answers, else from a slave.
-fn consume(shared: &Shared, number: u32, name: &str) -> Recorder {
-    let mut recorder = Recorder::new(number, shared.start);
+fn consume(shared: &Shared, number: usize, name: &str) -> Recorder {
+    let mut recorder = Recorder::new(100 + number as u32, shared.start);
     recorder.set_suffix(&label(name));
     let mut client = Client::new(shared);
     let mut next: Vec<Option<i64>> = vec![None; shared.spec.queues as usize];
@@ -382,6 +417,9 @@ fn consume(shared: &Shared, number: u32, name: &str) -> Recorder {
             }
             pulled
         });
+        if found == Some(false) {
+            shared.idle[number].fetch_add(1, Ordering::SeqCst);
+        }
         if !found.unwrap_or(false) {
             thread::sleep(PACE);
         }

@@ -16,7 +16,7 @@ use crate::recorder::Recorder;
 use crate::wait;
 
 /// What has been received becomes readable in a moment, whatever the master does.
-const READABLE_MAX: Duration = Duration::from_secs(5);
+const READABLE_MAX: Duration = Duration::from_secs(30);
 /// Client numbers of the drains: one a broker.
 const DRAIN_CLIENT: u32 = 900;
 
@@ -24,6 +24,13 @@ impl History {
     /// The sends that were acked.
     pub fn acks(&self) -> impl Iterator<Item = &Record> {
         self.records.iter().filter(|record| record.op == Op::Send && record.status == status::OK)
+    }
+
+    /// No send that was begun and answered between two moments of the run's clock was acked.
+    #[track_caller]
+    pub fn assert_no_acks(&self, from: u64, to: u64) {
+        let acks: Vec<&Record> = self.acks().filter(|ack| ack.t_call > from && ack.t_ret < to).collect();
+        assert!(acks.is_empty(), "{} sends acked between {from} and {to} ns, the first {:?}", acks.len(), acks[0]);
     }
 
     /// Every acked message can be read at this broker, at its offset; answers how many. For the topic on one broker
