@@ -13,7 +13,7 @@ with_pair() {
   local name=$1 ns port dir; shift; ns=$(free_base) port=$(free_base); dir=$LOGS/servers/$name; mkdir -p "$dir/ns"
   printf 'listenPort=%s\nkvConfigPath=%s\n' "$ns" "$dir/ns/kvConfig.json" > "$dir/ns/namesrv.conf"
   "$BIN/mqnamesrv" -c "$dir/ns/namesrv.conf" > "$dir/ns/out" 2>&1 < /dev/null & echo $! > "$dir/ns/pid"
-  if ! wait_for_line "$dir/ns/out" 'The Name Server boot success' "$(cat "$dir/ns/pid")" 30; then stop_run "$dir/ns" KILL; return 1; fi
+  if ! wait_for_line "$dir/ns/out" 'The Name Server boot success' "$(cat "$dir/ns/pid")" 90; then stop_run "$dir/ns" KILL; return 1; fi
   "$TESTS/java/broker-conf.sh" "$dir/data" "$port" "127.0.0.1:$ns" > "$dir/broker.conf"
   "$BIN/mqbroker" -c "$dir/broker.conf" > "$dir/out" 2>&1 < /dev/null & echo $! > "$dir/pid"
   local status=0
@@ -27,7 +27,7 @@ around() {
   local dir=$1 line=$2 pid status=0; NS=127.0.0.1:$3 BROKER=127.0.0.1:$4; shift 4; pid=$(cat "$dir/pid")
   # A step that is cut off must not leave its server behind.
   trap 'stop_run "'"$dir"'" KILL; stop_run "'"$dir"'/ns" KILL; exit 143' TERM INT
-  if ! wait_for_line "$dir/out" "$line" "$pid" 30; then stop_run "$dir" KILL; return 1; fi
+  if ! wait_for_line "$dir/out" "$line" "$pid" 90; then stop_run "$dir" KILL; return 1; fi
   grep -- "$line" "$dir/out"
   "$@" || status=$?
   if ! kill -0 "$pid" 2>/dev/null; then echo "FAIL server-alive: RingMQ ended during the step; its output ($dir/out):"; tail -n 40 "$dir/out"; status=1; fi

@@ -29,9 +29,12 @@ counted() {
     }' "$1"
 }
 
+# How many times the limits below a step may take: they are for a machine of its own, and only there to end what hangs.
+PATIENCE=${RINGMQ_TEST_PATIENCE:-3}
+
 # step SECONDS NAME COMMAND...: runs it with a time limit, says PASS or FAIL with counts and log.
 step() {
-  local limit=$1 name=$2 log begin=$SECONDS status passed failed skipped; shift 2
+  local limit=$(($1 * PATIENCE)) name=$2 log begin=$SECONDS status passed failed skipped; shift 2
   log=$LOGS/$name.log
   # timeout gives the step a process group of its own and ends all of it; functions come along because they are exported.
   timeout -k 20 "$limit" bash -c 'set -euo pipefail; "$@"' step "$@" > "$log" 2>&1 < /dev/null; status=$?

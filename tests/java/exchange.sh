@@ -17,7 +17,7 @@ trap finish EXIT
 if [ -n "${RINGMQ_NAMESRV:-}" ]; then
   mkdir -p "$run/ns"; printf 'listenPort=%s\n' "$ns" > "$run/ns/namesrv.conf"
   $RINGMQ_NAMESRV -c "$run/ns/namesrv.conf" > "$run/ns/out" 2>&1 < /dev/null & echo $! > "$run/ns/pid"
-  wait_for_line "$run/ns/out" 'boot success' "$(cat "$run/ns/pid")" 30
+  wait_for_line "$run/ns/out" 'boot success' "$(cat "$run/ns/pid")" 90
 else
   "$HERE/namesrv.sh" "$run/ns" "$ns"
 fi
@@ -31,7 +31,7 @@ start() { # SERVER
   dir=$run/server-$round-$1; mkdir -p "$dir"
   if [ "$1" = java ]; then "$HERE/broker.sh" "$dir" "$run/broker.conf"; else
     $RINGMQ_BROKER -c "$run/broker.conf" > "$dir/out" 2>&1 < /dev/null & echo $! > "$dir/pid"
-    wait_for_line "$dir/out" 'boot success' "$(cat "$dir/pid")" 60
+    wait_for_line "$dir/out" 'boot success' "$(cat "$dir/pid")" 90
   fi
 }
 for server in "$@"; do
