@@ -151,17 +151,22 @@ fn a_new_slave_copies_a_long_log_from_its_first_or_its_last_file() {
     }
 }
 
+/// Two stores that have nothing in common; the first one's log is the longer.
+fn two_masters(first: &Dir, second: &Dir) -> (Rig, Rig) {
+    let (mut first, mut second) = (Rig::open(options(first.path())), Rig::open(options(second.path())));
+    for message in messages(60) {
+        second.send_ok(&message);
+    }
+    for message in messages(90).iter().rev() {
+        first.send_ok(message);
+    }
+    (first, second)
+}
+
 #[test]
 fn another_log_is_not_touched_and_set_aside_only_when_told() {
     let (master_dir, slave_dir) = (Dir::new("ha-one"), Dir::new("ha-other"));
-    let mut master = Rig::open(options(master_dir.path()));
-    let mut other = Rig::open(options(slave_dir.path()));
-    for message in messages(60) {
-        other.send_ok(&message);
-    }
-    for message in messages(90).iter().rev() {
-        master.send_ok(message);
-    }
+    let (mut master, other) = two_masters(&master_dir, &slave_dir);
     let before = log_bytes(&other);
     drop(other.stop());
     let server = serve(&master);
@@ -261,14 +266,7 @@ fn logs_that_part_before_a_long_body_or_blank_are_told_apart() {
 #[test]
 fn a_log_that_could_not_be_set_aside_is_once_there_is_room() {
     let (master_dir, slave_dir) = (Dir::new("ha-room"), Dir::new("ha-no-room"));
-    let mut master = Rig::open(options(master_dir.path()));
-    let mut other = Rig::open(options(slave_dir.path()));
-    for message in messages(60) {
-        other.send_ok(&message);
-    }
-    for message in messages(90).iter().rev() {
-        master.send_ok(message);
-    }
+    let (mut master, other) = two_masters(&master_dir, &slave_dir);
     drop(other.stop());
     let server = serve(&master);
     let faults = Arc::new(Faults::default());
