@@ -3,6 +3,7 @@
 mod common;
 
 use std::io::{BufRead, BufReader, Read};
+use std::ops::{Deref, DerefMut};
 use std::process::{Child, Command, Output, Stdio};
 
 use common::{Peer, TempDir, free_port, register_body};
@@ -28,19 +29,43 @@ fn configuration(dir: &TempDir) -> (String, u16) {
     (path.display().to_string(), port)
 }
 
+/// One that runs; a test that fails leaves none behind.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Deref for Running {
+    type Target = Child;
+
+    fn deref(&self) -> &Child {
+        &self.0
+    }
+}
+
+impl DerefMut for Running {
+    fn deref_mut(&mut self) -> &mut Child {
+        &mut self.0
+    }
+}
+
 /// Starts it and reads its output up to the boot line.
-fn boot(file: &str) -> (Child, Vec<String>) {
+fn boot(file: &str) -> (Running, Vec<String>) {
     boot_with("--default-signal=HUP", file)
 }
 
 /// The same with an option of env(1): whoever runs the tests may have SIGHUP ignored.
-fn boot_with(signals: &str, file: &str) -> (Child, Vec<String>) {
+fn boot_with(signals: &str, file: &str) -> (Running, Vec<String>) {
     let mut command = Command::new("env");
     command
         .args([signals, env!("CARGO_BIN_EXE_mqnamesrv"), "-c", file])
         .env_remove("ROCKETMQ_HOME")
         .env_remove("RUST_LOG");
-    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = Running(command.stdout(Stdio::piped()).spawn().unwrap());
     let mut lines = Vec::new();
     for line in BufReader::new(child.stdout.as_mut().unwrap()).lines() {
         lines.push(line.unwrap());
@@ -67,6 +92,28 @@ fn signals_end_it_with_zero() {
         assert_eq!(child.wait().unwrap().code(), Some(0), "{name}");
         assert!(peer.channel.receive(common::PATIENCE).is_err());
     }
+}
+
+/// A thread that does not block a signal gets it while the main thread is not waiting for it, and the process dies of it.
+#[test]
+fn only_the_main_thread_gets_signals() {
+    let dir = TempDir::new("threads");
+    let (file, _) = configuration(&dir);
+    let (mut child, _) = boot(&file);
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", child.id())).unwrap();
+    let others: Vec<_> =
+        tasks.map(|task| task.unwrap()).filter(|task| *task.file_name() != *child.id().to_string()).collect();
+    assert!(!others.is_empty());
+    for task in others {
+        let status = std::fs::read_to_string(task.path().join("status")).unwrap();
+        let blocked = status.lines().find_map(|line| line.strip_prefix("SigBlk:")).unwrap();
+        let blocked = u64::from_str_radix(blocked.trim(), 16).unwrap();
+        // HUP, INT, TERM.
+        let ending = (1 << 0) | (1 << 1) | (1 << 14);
+        assert_eq!(blocked & ending, ending, "{status}");
+    }
+    signal(&child, "TERM");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
 /// A logout sends SIGHUP to what was started with nohup, too.

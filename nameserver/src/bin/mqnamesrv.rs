@@ -62,12 +62,12 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     let settings =
         settings.ok_or_else(|| format!("the configuration cannot be used\n{}", report.to_string().trim_end()))?;
 
+    let signals = signals::Blocked::new().map_err(|error| format!("signals cannot be set up: {error}"))?;
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     // A thread writes the lines, so that a full pipe does not stop the name server.
     let (writer, _log) = tracing_appender::non_blocking(std::io::stdout());
     tracing_subscriber::fmt().with_writer(writer).with_env_filter(filter).with_ansi(false).init();
     report.lines().iter().for_each(|line| tracing::warn!("{line}"));
-    let signals = signals::Blocked::new().map_err(|error| format!("signals cannot be set up: {error}"))?;
     let running = nameserver::start(NamesrvOptions::new(settings, &values)).map_err(|error| error.to_string())?;
     print("The Name Server boot success. serializeType=JSON\n")?;
     wait(&signals, &running)?;
