@@ -37,12 +37,19 @@ fn run(context: &mut Context<'_>, arguments: &Arguments) -> Result<(), Failure> 
     let addresses = super::brokers(context, arguments)?;
     let asked: Vec<&str> = addresses.iter().map(String::as_str).collect();
     let answers: Vec<Result<HaRuntimeInfo, Unanswered>> = context.ask_each(&asked, request::GET_BROKER_HA_STATUS, &[]);
+    // What nameservers know of the cluster, asked for with the first master.
+    let mut members = None;
     let mut list = Vec::new();
     for (answer, address) in answers.into_iter().zip(asked) {
         let outcome = match answer {
             Ok(status) => {
                 let state = if status.master { None } else { slave_state(context, address) };
-                let unlinked = if status.master { unlinked(context, address, &status) } else { Vec::new() };
+                let unlinked = if status.master {
+                    let members = members.get_or_insert_with(|| known_members(context));
+                    unlinked(context, members, address, &status)
+                } else {
+                    Vec::new()
+                };
                 list.push(json!({
                     "address": address, "source": "haStatus", "status": status, "state": state, "unlinked": unlinked,
                 }));
@@ -73,14 +80,19 @@ fn slave_state(context: &Context<'_>, address: &str) -> Option<String> {
     info.table.get("ringmqHaStateText").cloned()
 }
 
+/// The cluster as nameservers know it; nothing without one, for who asks for one broker gets its answer all the same.
+fn known_members(context: &mut Context<'_>) -> Vec<Member> {
+    if context.has_namesrv() { cluster::members(context, None).unwrap_or_default() } else { Vec::new() }
+}
+
 /// The slaves that nameservers know of this master and that have no link to it: notes that say what keeps each, for the
 /// table of links shows none of them.
-fn unlinked(context: &mut Context<'_>, address: &str, status: &HaRuntimeInfo) -> Vec<serde_json::Value> {
-    if !context.has_namesrv() {
-        return Vec::new();
-    }
-    // Who asked for one broker gets its answer without a nameserver, too.
-    let Ok(members) = cluster::members(context, None) else { return Vec::new() };
+fn unlinked(
+    context: &mut Context<'_>,
+    members: &[Member],
+    address: &str,
+    status: &HaRuntimeInfo,
+) -> Vec<serde_json::Value> {
     let Some(own) = members.iter().find(|member| member.address == address) else { return Vec::new() };
     let same = |member: &&Member| member.broker_id != 0 && member.broker_name == own.broker_name;
     let slaves: Vec<&Member> = members.iter().filter(same).collect();
