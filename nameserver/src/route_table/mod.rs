@@ -154,9 +154,10 @@ impl RouteTable {
     /// Answers QUERY_DATA_VERSION: does the broker have to register? If it need not, its live entry counts as refreshed.
     /// One whose name and id another address took has to, whatever its version: no route leads to it.
     pub fn is_changed(&mut self, broker_address: &str, version: DataVersion, now_ms: i64) -> bool {
-        let is_routed = self.brokers.values().any(|broker| broker.addresses.values().any(|it| **it == *broker_address));
+        let brokers = &self.brokers;
+        let is_routed = || brokers.values().any(|broker| broker.addresses.values().any(|it| **it == *broker_address));
         match self.live.get_mut(broker_address) {
-            Some(live) if is_routed && live.version == Some(version) => {
+            Some(live) if live.version == Some(version) && is_routed() => {
                 live.last_update_ms = now_ms;
                 false
             }
